@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * XTS-AES-128 and XTS-AES-256 with AES-NI in sixteen xmm registers (no AVX), keys derived from the register secret
+ *
+ * For every x86-64 CPU with AES-NI and SSE4.1 (Westmere, 2010, and later).  XTS: IEEE Std 1619-2018, NIST SP 800-38E.
+ *
+ * One call does a whole run of blocks of one data unit:
+ *
+ *   1. S from its home into two registers (the window).  S all zero: no S on this CPU, return 1 and touch nothing.
+ *   2. K1 || K2 = mask ^ AES-256_S(iv + 0..3) (XTS-AES-128: two blocks), four blocks in parallel; S is forgotten.
+ *   3. T = AES_K2(tweak iv) * alpha^first_block; K2 is forgotten.
+ *   4. eight blocks at a time, then one at a time; the last 17..31 bytes by ciphertext stealing.
+ *   5. every register wiped.
+ *
+ * Why first_block: the running tweak is secret (with it and one known block pair, XTS falls to a guess on AES alone), so it cannot
+ * wait in memory while the kernel maps the next page of a request.  The next call begins again from the data unit's number and
+ * multiplies by alpha^first_block, which costs a few instructions per 64 blocks.
+ *
+ * Why eight blocks and no round keys kept: see aes-aesni.inc.  The tweaks of the eight blocks are needed before and after the
+ * rounds, and there is no register for them either: they are computed twice, by doubling (five instructions each).
+ *
+ * Memory is written through DST only, and only finished blocks.  Branches depend on lengths and on whether S is zero.
+ *
+ * Rejected: byte-wise stealing loops; the tail goes through overlapping 16-byte loads and stores and a shuffle table instead.
+ */
+
+#include <linux/linkage.h>
+#include "window.inc"
+#include "aes-aesni.inc"
+
+.set HANDLE,	%rdi	// const u8[80]: iv, then mask
+.set SRC,	%rsi
+.set DST_ARG,	%rdx	// the windows clear %rdx, so it moves to DST at once
+.set LEN,	%rcx	// bytes; from BULK on: bytes of whole blocks before the stealing
+.set TWEAK_IV,	%r8	// const u8[16]: number of the data unit
+.set BLOCK,	%r9	// index of the first block in the data unit
+.set DST,	%r10
+.set REM,	%r8	// after TWEAK_IV is used: bytes of the partial block, 0..15
+.set REM32,	%r8d
+.set START_A,	%xmm12	// where each walk of the schedule of K1 starts
+.set START_B,	%xmm13
+.set RUN,	%xmm14	// tweak of the next block within eight
+.set T,		%xmm15	// tweak of the next block
+
+.set MASK,	16	// offset of the mask in a handle
+
+.section .rodata, "a", @progbits
+.p2align 4
+.Lgf_poly:	// x^128 = x^7 + x^2 + x + 1 on the carries of both halves
+	.quad	0x87, 1
+.Lshift_table:	// pshufb by the 16 bytes at 16 + n shifts down by n bytes, at 16 - n up by n, zeros coming in
+	.fill	16, 1, 0x80
+	.byte	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	.fill	16, 1, 0x80
+
+/* \t = \t * alpha.  Clobbers \tmp. */
+.macro DOUBLE t, tmp
+	pshufd	$0x13, \t, \tmp
+	paddq	\t, \t
+	psrad	$31, \tmp
+	pand	.Lgf_poly(%rip), \tmp
+	pxor	\tmp, \t
+.endm
+
+/*
+ * T = T * alpha^\r for \r in 0..64, in a general register (public; clobbered).  Clobbers KA, KB, KT, KU.
+ * T << r, where the r bits that fall out of the low half enter the high one, and the c that fall out of the high half come back
+ * as c * (x^7 + x^2 + x + 1), up to 71 bits.
+ */
+.macro MUL_ALPHA r, r32
+	movq	\r, KT
+	negl	\r32
+	addl	$64, \r32
+	movq	\r, KU
+	movdqa	T, KA
+	psllq	KT, T
+	psrlq	KU, KA
+	movdqa	KA, KB
+	pslldq	$8, KB
+	pxor	KB, T
+	psrldq	$8, KA			// c
+	pxor	KA, T
+.irp e, 1,2,7
+	movdqa	KA, KB
+	psllq	$\e, KB
+	pxor	KB, T
+	movdqa	KA, KB
+	psrlq	$64 - \e, KB
+	pslldq	$8, KB
+	pxor	KB, T
+.endr
+.endm
+
+/* One walk of the schedule of K1 over \n blocks */
+.macro CRYPT enc, bits, n
+	movdqa	START_A, KA
+	movdqa	START_B, KB
+.if \enc
+	AES_ENC	\bits, \n
+.else
+	AES_DEC	\bits, \n
+.endif
+.endm
+
+/* \n blocks from SRC to DST, with the tweaks from T on; T, SRC, DST and LEN move on. */
+.macro XTS_BLOCKS enc, bits, n
+	movdqa	T, RUN
+.irp i, 0,1,2,3,4,5,6,7
+.if \i < \n
+	movdqu	16*\i(SRC), %xmm\i
+	pxor	RUN, %xmm\i
+	DOUBLE	RUN, KT
+.endif
+.endr
+	CRYPT	\enc, \bits, \n
+.irp i, 0,1,2,3,4,5,6,7
+.if \i < \n
+	pxor	T, %xmm\i
+	movdqu	%xmm\i, 16*\i(DST)
+	DOUBLE	T, KT
+.endif
+.endr
+	addq	$16*\n, SRC
+	addq	$16*\n, DST
+	subq	$16*\n, LEN
+.endm
+
+/*
+ * The last 16 + REM bytes (IEEE 1619, 5.3.2 and 5.4.2), X0 after the first CRYPT being CC (decryption: PP):
+ * DST gets crypt(partial || CC[REM..16]) and, right after it, CC[0..REM].  Decryption uses the two tweaks in the other order.
+ */
+.macro STEAL enc, bits
+	movdqa	T, RUN
+	DOUBLE	RUN, KT
+.if \enc == 0
+	movdqa	T, X1
+	movdqa	RUN, T
+	movdqa	X1, RUN
+.endif
+	movdqu	(SRC), X0
+	pxor	T, X0
+	CRYPT	\enc, \bits, 1
+	pxor	T, X0
+	movdqa	X0, X1			// CC
+	leaq	.Lshift_table(%rip), %rax
+	movdqu	(SRC, REM), X0		// the last 16 bytes: 16 - REM seen already, then the partial block
+	leaq	32(%rax), %rdx
+	subq	REM, %rdx
+	movdqu	(%rdx), X2		// down by 16 - REM
+	pshufb	X2, X0			// partial || zeros
+	movdqu	16(%rax, REM), X3	// down by REM
+	movdqa	X1, X4
+	pshufb	X3, X4			// CC[REM..16] || zeros
+	leaq	16(%rax), %rdx
+	subq	REM, %rdx
+	movdqu	(%rdx), X5		// up by REM
+	pshufb	X5, X4			// zeros || CC[REM..16]
+	por	X4, X0
+	pxor	RUN, X0
+	CRYPT	\enc, \bits, 1
+	pxor	RUN, X0			// last whole block
+	movdqu	(%rax, REM), X2		// up by 16 - REM
+	pshufb	X2, X1			// zeros || CC[0..REM]
+	movdqa	X0, X4
+	pshufb	X3, X4			// last whole block[REM..16] || zeros
+	por	X4, X1
+	movdqu	X1, (DST, REM)
+	movdqu	X0, (DST)
+.endm
+
+.macro XTS enc, bits
+	movq	DST_ARG, DST
+	CALL_WINDOW tresor_load_s
+	TEST_ZERO X0, X1, X2
+	jz	.Lno_s\@
+	movdqa	X0, START_A
+	movdqa	X1, START_B
+.if \bits == 128
+	KEY_STREAM 2, (HANDLE), START_A, START_B
+	movdqu	MASK(HANDLE), START_A
+	pxor	X0, START_A		// K1
+	movdqu	MASK+16(HANDLE), KA
+	pxor	X1, KA			// K2
+.else
+	KEY_STREAM 4, (HANDLE), START_A, START_B
+	movdqu	MASK(HANDLE), START_A
+	movdqu	MASK+16(HANDLE), START_B
+	pxor	X0, START_A		// K1
+	pxor	X1, START_B
+	movdqu	MASK+32(HANDLE), KA
+	movdqu	MASK+48(HANDLE), KB
+	pxor	X2, KA			// K2
+	pxor	X3, KB
+.endif
+	movdqu	(TWEAK_IV), X0
+	AES_ENC	\bits, 1
+	movdqa	X0, T
+	jmp	.Lalpha_test\@
+.Lalpha64\@:
+	subq	$64, BLOCK
+	movl	$64, %eax
+	MUL_ALPHA %rax, %eax
+.Lalpha_test\@:
+	cmpq	$64, BLOCK
+	jae	.Lalpha64\@
+	MUL_ALPHA %r9, %r9d		// BLOCK
+.if \enc == 0
+	movdqa	START_A, KA
+	movdqa	START_B, KB
+	AES_ENC	\bits, 0
+	movdqa	KA, START_A
+	movdqa	KB, START_B
+.endif
+	movl	%ecx, REM32
+	andl	$15, REM32
+	subq	REM, LEN
+	testl	REM32, REM32
+	jz	.Lbulk_test\@
+	subq	$16, LEN		// the last whole block takes part in the stealing
+	jmp	.Lbulk_test\@
+.p2align 4
+.Lbulk\@:
+	XTS_BLOCKS \enc, \bits, 8
+.Lbulk_test\@:
+	cmpq	$128, LEN
+	jae	.Lbulk\@
+	jmp	.Lsingle_test\@
+.Lsingle\@:
+	XTS_BLOCKS \enc, \bits, 1
+.Lsingle_test\@:
+	testq	LEN, LEN
+	jnz	.Lsingle\@
+	testl	REM32, REM32
+	jz	.Ldone\@
+	STEAL	\enc, \bits
+.Ldone\@:
+	xorl	%eax, %eax
+	WIPE_XMM
+	RET
+.Lno_s\@:
+	movl	$1, %eax
+	WIPE_XMM
+	RET
+.endm
+
+.text
+
+/*
+ * int tresor_xts_aesni_enc_128(const u8 handle[80], const u8 *src, u8 *dst, size_t len, const u8 tweak_iv[16], u64 first_block)
+ *
+ * and enc_256, dec_128, dec_256 alike.  len is in bytes, at least 16; src and dst are the same or do not overlap, and need no
+ * alignment.  A data unit may be done in several calls if all but the last have a multiple of 16 bytes and the last has 16 or more.
+ * Returns 0, or 1 when this CPU has no S: then nothing was written.  Context: within kernel_fpu_begin()/kernel_fpu_end().
+ */
+SYM_FUNC_START(tresor_xts_aesni_enc_128)
+	XTS	1, 128
+SYM_FUNC_END(tresor_xts_aesni_enc_128)
+
+SYM_FUNC_START(tresor_xts_aesni_dec_128)
+	XTS	0, 128
+SYM_FUNC_END(tresor_xts_aesni_dec_128)
+
+SYM_FUNC_START(tresor_xts_aesni_enc_256)
+	XTS	1, 256
+SYM_FUNC_END(tresor_xts_aesni_enc_256)
+
+SYM_FUNC_START(tresor_xts_aesni_dec_256)
+	XTS	0, 256
+SYM_FUNC_END(tresor_xts_aesni_dec_256)

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guest's serial console: everything it printed, waiting for a text, typing.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context, Result};
+
+/// What the driver prints when it waits for the pass phrase.
+pub const PROMPT: &str = "Tresor pass phrase: ";
+/// Printed after the right pass phrase.
+pub const ACCEPTED: &str = "tresor: pass phrase accepted";
+/// Printed after a wrong pass phrase.
+pub const WRONG: &str = "tresor: wrong pass phrase";
+/// Printed after Ctrl-C or an empty line.
+pub const WITHOUT_KEY: &str = "tresor: continuing without a key";
+/// Printed when the slot on the kernel command line cannot be used.
+pub const DAMAGED: &str = "tresor: slot damaged";
+/// A machine that printed this will not answer any more.
+const PANIC: &str = "Kernel panic - not syncing";
+/// Lines of the log that an error message quotes.
+const TAIL_LINES: usize = 25;
+
+/// The serial line of a machine.
+#[derive(Debug)]
+pub struct Console {
+    stream: UnixStream,
+    shared: Arc<Shared>,
+    /// How much of the output earlier waits have consumed.
+    seen: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    output: Mutex<Output>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Output {
+    bytes: Vec<u8>,
+    closed: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Output> {
+        // The bytes are whole after a panic of the reader, too.
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Console {
+    /// Takes over the connection and collects all output from now on.
+    pub fn new(stream: UnixStream) -> Result<Self> {
+        let mut reader = stream.try_clone().context("duplicating the serial line")?;
+        let shared = Arc::new(Shared::default());
+        let writer = Arc::clone(&shared);
+        thread::spawn(move || {
+            let mut buf = [0; 4096];
+            loop {
+                let got = reader.read(&mut buf).unwrap_or(0);
+                let mut output = writer.lock();
+                output.bytes.extend_from_slice(&buf[..got]);
+                output.closed = got == 0;
+                writer.changed.notify_all();
+                if got == 0 {
+                    break;
+                }
+            }
+        });
+        Ok(Self {
+            stream,
+            shared,
+            seen: 0,
+        })
+    }
+
+    /// Waits until `text` appears in the output that no earlier wait consumed; consumes up to its end and returns what stood before it.
+    pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<String> {
+        self.wait_for_any(&[text], limit).map(|(_, before)| before)
+    }
+
+    /// Like [`Self::wait_for`] for the first of several texts: returns its index and what stood before it.
+    pub fn wait_for_any(&mut self, texts: &[&str], limit: Duration) -> Result<(usize, String)> {
+        let end = Instant::now() + limit;
+        let shared = Arc::clone(&self.shared);
+        let mut output = shared.lock();
+        loop {
+            let fresh = &output.bytes[self.seen..];
+            let first = texts
+                .iter()
+                .enumerate()
+                .filter_map(|(index, text)| Some((find(fresh, text.as_bytes())?, index)))
+                .min();
+            if let Some((at, index)) = first {
+                let before = String::from_utf8_lossy(&fresh[..at]).into_owned();
+                self.seen += at + texts[index].len();
+                return Ok((index, before));
+            }
+            let panicked = find(fresh, PANIC.as_bytes()).is_some();
+            let left = end.saturating_duration_since(Instant::now());
+            let reason = if output.closed {
+                "the machine is gone".to_owned()
+            } else if panicked {
+                "the kernel panicked".to_owned()
+            } else {
+                format!("waited {} s", limit.as_secs())
+            };
+            if output.closed || panicked || left.is_zero() {
+                drop(output);
+                bail!(
+                    "the console never showed {texts:?}: {reason}{}",
+                    self.tail()
+                );
+            }
+            output = shared
+                .changed
+                .wait_timeout(output, left.min(Duration::from_secs(1)))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Types bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream
+            .write_all(bytes)
+            .context("typing at the serial console")
+    }
+
+    /// Types a line: the bytes and the Enter key.
+    pub fn type_line(&mut self, line: &[u8]) -> Result<()> {
+        self.write(line)?;
+        self.write(b"\r")
+    }
+
+    /// Waits for the prompt and types a pass phrase.
+    pub fn answer_prompt(&mut self, pass_phrase: &[u8], limit: Duration) -> Result<()> {
+        self.wait_for(PROMPT, limit)?;
+        self.type_line(pass_phrase)
+    }
+
+    /// Output that appeared after `position` bytes, and the new position. Consumes nothing.
+    pub fn output_since(&self, position: usize) -> (Vec<u8>, usize) {
+        let output = self.shared.lock();
+        let fresh = output.bytes.get(position..).unwrap_or_default().to_vec();
+        (fresh, output.bytes.len())
+    }
+
+    /// All output so far.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.shared.lock().bytes).into_owned()
+    }
+
+    /// How much of the output earlier waits have consumed, in bytes.
+    pub fn position(&self) -> usize {
+        self.seen
+    }
+
+    /// The last lines of the output, for error messages.
+    pub fn tail(&self) -> String {
+        let text = self.text();
+        let lines: Vec<_> = text.lines().collect();
+        let start = lines.len().saturating_sub(TAIL_LINES);
+        format!(
+            "\n--- last lines of the console ---\n{}\n---",
+            lines[start..].join("\n")
+        )
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(50);
+
+    fn console(output: &str) -> (Console, UnixStream) {
+        let (ours, mut theirs) = UnixStream::pair().expect("a socket pair");
+        theirs.write_all(output.as_bytes()).expect("write");
+        (Console::new(ours).expect("console"), theirs)
+    }
+
+    #[test]
+    fn a_wait_consumes_up_to_the_text() {
+        let (mut console, _guest) = console("a one b one c");
+        assert_eq!(console.wait_for("one", SOON).expect("first"), "a ");
+        assert_eq!(console.wait_for("one", SOON).expect("second"), " b ");
+        assert!(console.wait_for("one", SOON).is_err());
+    }
+
+    #[test]
+    fn the_earliest_of_several_texts_wins() {
+        let (mut console, _guest) = console("wrong then right");
+        let (index, _) = console
+            .wait_for_any(&["right", "wrong"], SOON)
+            .expect("one");
+        assert_eq!(index, 1);
+    }
+
+    #[test]
+    fn a_panic_or_the_end_is_noticed_without_waiting() {
+        let long = Duration::from_secs(60);
+        let (mut with_panic, _guest) = console("Kernel panic - not syncing: x");
+        let error = with_panic.wait_for("never", long).expect_err("panic");
+        assert!(error.to_string().contains("panicked"), "{error:#}");
+        let (mut ended, guest) = console("bye");
+        drop(guest);
+        let error = ended.wait_for("never", long).expect_err("end");
+        assert!(error.to_string().contains("gone"), "{error:#}");
+    }
+}

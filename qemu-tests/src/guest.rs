@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The host's side of the conversation with the guest's PID 1.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use anyhow::{bail, ensure, Context, Result};
+use guest_init::protocol::{LoadReport, Reply, Request};
+
+/// Time for a request that does little; TCG beside another machine and a compiler is slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Time that a program may take if the caller sets none.
+const RUN_LIMIT_S: u64 = 60;
+
+/// A connection to the guest's PID 1.
+#[derive(Debug)]
+pub struct Guest {
+    stream: BufReader<UnixStream>,
+    kernel: String,
+    cpus: usize,
+}
+
+/// How a program in the guest ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Exit status, or 128 + signal number.
+    pub status: i32,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Guest {
+    /// Waits until PID 1 says that it is ready.
+    pub fn wait_ready(stream: UnixStream, limit: Duration) -> Result<Self> {
+        let mut guest = Self {
+            stream: BufReader::new(stream),
+            kernel: String::new(),
+            cpus: 0,
+        };
+        match guest.receive(limit)? {
+            Reply::Ready { kernel, cpus } => Ok(Self {
+                kernel,
+                cpus,
+                ..guest
+            }),
+            other => bail!("the guest began with {other:?} instead of its readiness"),
+        }
+    }
+
+    /// Release of the running kernel.
+    pub fn kernel(&self) -> &str {
+        &self.kernel
+    }
+
+    /// CPUs that were online when PID 1 started.
+    pub fn cpus(&self) -> usize {
+        self.cpus
+    }
+
+    /// Runs a program; any exit status is fine.
+    pub fn run(&mut self, argv: &[&str]) -> Result<Ended> {
+        let argv = argv.iter().map(|arg| (*arg).to_owned()).collect();
+        let request = Request::Run {
+            argv,
+            stdin: String::new(),
+            timeout_s: RUN_LIMIT_S,
+        };
+        match self.call_within(&request, PATIENCE + Duration::from_secs(RUN_LIMIT_S))? {
+            Reply::Ran {
+                status,
+                stdout,
+                stderr,
+            } => Ok(Ended {
+                status,
+                stdout,
+                stderr,
+            }),
+            other => bail!("unexpected reply to a run: {other:?}"),
+        }
+    }
+
+    /// Runs a program that must succeed and returns its standard output.
+    pub fn run_ok(&mut self, argv: &[&str]) -> Result<String> {
+        let ended = self.run(argv)?;
+        ensure!(
+            ended.status == 0,
+            "in the guest, `{}` ended with status {}: {}{}",
+            argv.join(" "),
+            ended.status,
+            ended.stdout,
+            ended.stderr
+        );
+        Ok(ended.stdout)
+    }
+
+    /// Writes a whole file.
+    pub fn write_file(&mut self, path: &str, data: &[u8]) -> Result<()> {
+        self.done(&Request::WriteFile {
+            path: path.into(),
+            data: hex::encode(data),
+        })
+    }
+
+    /// Reads a whole file.
+    pub fn read_file(&mut self, path: &str) -> Result<Vec<u8>> {
+        match self.call(&Request::ReadFile { path: path.into() })? {
+            Reply::File { data } => hex::decode(data).context("a file that is not hex"),
+            other => bail!("unexpected reply to a read: {other:?}"),
+        }
+    }
+
+    /// Reads a file as text.
+    pub fn read_text(&mut self, path: &str) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.read_file(path)?).into_owned())
+    }
+
+    /// The kernel's log.
+    pub fn dmesg(&mut self) -> Result<String> {
+        self.run_ok(&["busybox", "dmesg", "-r"])
+    }
+
+    /// Writes test content over a file or block device and syncs it.
+    pub fn fill(&mut self, path: &str, seed: u64, len: u64) -> Result<()> {
+        self.done(&Request::FillPattern {
+            path: path.into(),
+            seed,
+            len,
+        })
+    }
+
+    /// Fails unless a file or block device holds exactly the test content.
+    pub fn check(&mut self, path: &str, seed: u64, len: u64) -> Result<()> {
+        match self.difference(path, seed, len)? {
+            None => Ok(()),
+            Some(at) => {
+                bail!("{path} in the guest differs from what was written, first at byte {at}")
+            }
+        }
+    }
+
+    /// First byte at which a file or block device differs from the test content.
+    pub fn difference(&mut self, path: &str, seed: u64, len: u64) -> Result<Option<u64>> {
+        let path = path.into();
+        match self.call(&Request::CheckPattern { path, seed, len })? {
+            Reply::Checked { difference } => Ok(difference),
+            other => bail!("unexpected reply to a check: {other:?}"),
+        }
+    }
+
+    /// Starts a thread of verified I/O on a part of a block device, bound to a CPU if one is given.
+    pub fn start_load(
+        &mut self,
+        path: &str,
+        cpu: Option<usize>,
+        start: u64,
+        len: u64,
+    ) -> Result<()> {
+        self.done(&Request::StartLoad {
+            path: path.into(),
+            cpu,
+            start,
+            len,
+        })
+    }
+
+    /// What the I/O threads have done so far.
+    pub fn load_status(&mut self) -> Result<LoadReport> {
+        self.load(&Request::LoadStatus)
+    }
+
+    /// Ends the I/O threads.
+    pub fn stop_load(&mut self) -> Result<LoadReport> {
+        self.load(&Request::StopLoad)
+    }
+
+    /// Lets the machine go down; consumes the connection and hands back its stream for the next boot.
+    pub fn reboot(mut self) -> Result<UnixStream> {
+        self.send(&Request::Reboot)?;
+        Ok(self.stream.into_inner())
+    }
+
+    fn load(&mut self, request: &Request) -> Result<LoadReport> {
+        match self.call(request)? {
+            Reply::Load(report) => Ok(report),
+            other => bail!("unexpected reply about the load: {other:?}"),
+        }
+    }
+
+    fn done(&mut self, request: &Request) -> Result<()> {
+        match self.call(request)? {
+            Reply::Done => Ok(()),
+            other => bail!("unexpected reply: {other:?}"),
+        }
+    }
+
+    fn call(&mut self, request: &Request) -> Result<Reply> {
+        self.call_within(request, PATIENCE)
+    }
+
+    fn call_within(&mut self, request: &Request, limit: Duration) -> Result<Reply> {
+        self.send(request)?;
+        match self.receive(limit)? {
+            Reply::Failed { message } => bail!("in the guest: {message}"),
+            reply => Ok(reply),
+        }
+    }
+
+    fn send(&mut self, request: &Request) -> Result<()> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.stream
+            .get_mut()
+            .write_all(&line)
+            .context("sending a request to the guest")
+    }
+
+    fn receive(&mut self, limit: Duration) -> Result<Reply> {
+        self.stream.get_ref().set_read_timeout(Some(limit))?;
+        let mut line = String::new();
+        let got = self.stream.read_line(&mut line).with_context(|| {
+            format!(
+                "the guest's PID 1 did not answer within {} s",
+                limit.as_secs()
+            )
+        })?;
+        ensure!(got > 0, "the machine went away instead of answering");
+        serde_json::from_str(&line).with_context(|| format!("the guest sent no reply: {line}"))
+    }
+}

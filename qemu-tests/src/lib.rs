@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Boots the real kernel under QEMU and watches it from outside.
+//!
+//! From the bottom up: [`machine`] starts QEMU and owns its process; [`qmp`], [`console`] and [`guest`] are the three ways to talk to it;
+//! [`initramfs`] packs what runs inside; [`volume`] is the sequence of steps on an encrypted disk. Upon these stand [`demo`], which a
+//! person watches, and [`scenarios`], which `cargo xtask test` runs.
+
+pub mod console;
+pub mod guest;
+pub mod initramfs;
+pub mod machine;
+pub mod qmp;

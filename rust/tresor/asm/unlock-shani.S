@@ -2,8 +2,9 @@
 /*
  * Unlocking with the SHA extensions (Goldmont, Zen, Ice Lake and later)
  *
- * sha256rnds2 does two rounds on a state split into ABEF and CDGH, sha256msg1/2 the message schedule (SDM Vol. 2; FIPS 180-4, 6.2.2).
- * Sixteen groups of four rounds; from the fourth group on each completes the message words of the next one.
+ * sha256rnds2 does two rounds on a state split into ABEF and CDGH, sha256msg1/2 the message
+ * schedule (SDM Vol. 2; FIPS 180-4, 6.2.2). Sixteen groups of four rounds; from the fourth group on
+ * each completes the message words of the next one.
  */
 
 #include "unlock.inc"
@@ -15,7 +16,10 @@
 .Linitial1:	// H, G, D, C
 	.long	0x5be0cd19, 0x1f83d9ab, 0xa54ff53a, 0x3c6ef372
 
-/* Rounds 4 * \g and on: \m holds their message words, \next those of the next group (three quarters done), \prev those of the one before */
+/*
+ * Rounds 4 * \g and on: \m holds their message words, \next those of the next group (three
+ * quarters done), \prev those of the one before.
+ */
 .macro ROUNDS4 g, m, next, prev
 	movdqa	.Lround_constants+16*\g(%rip), C0
 	paddd	\m, C0

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Unlocking without the SHA extensions: SHA-256 in xmm registers, no general register and no stack for the working variables
+ * Unlocking without the SHA extensions: SHA-256 in xmm registers, no general register and no stack
+ * for the working variables
  *
- * Every other SHA-256 keeps a..h in general registers, where an interrupt would store them.  Here ST0 holds a b c d and ST1
- * e f g h, lowest element first, and a round works on the lowest elements; what is left in the other elements of the temporaries is
- * never used.  A rotation of one word is one 64-bit shift of the word twice in a row: the low half of (x:x) >> n is x rotated by n,
- * and shifting on rotates on as long as the sum is at most 32.  So each big Sigma takes one copy and three shifts.
+ * Every other SHA-256 keeps a..h in general registers, where an interrupt would store them.  Here
+ * ST0 holds a b c d and ST1 e f g h, lowest element first, and a round works on the lowest
+ * elements; what is left in the other elements of the temporaries is never used.  A rotation of one
+ * word is one 64-bit shift of the word twice in a row: the low half of (x:x) >> n is x rotated by
+ * n, and shifting on rotates on as long as the sum is at most 32.  So each big Sigma takes one copy
+ * and three shifts.
  *
- * About 40 instructions a round against SHA-NI's two: some ten times slower, for CPUs that have AES-NI but not SHA-NI (Westmere to
- * Skylake).  The slot's iteration count is chosen on the machine that runs it, so that it costs security margin, not time.
+ * About 40 instructions a round against SHA-NI's two: some ten times slower, for CPUs that have
+ * AES-NI but not SHA-NI (Westmere to Skylake).  The slot's iteration count is chosen on the machine
+ * that runs it, so that it costs security margin, not time.
  *
- * Rejected: MMX registers as additional storage (one more kind of register to wipe); four lanes at once (PBKDF2 with one output
- * block has nothing that is parallel).
+ * Rejected: MMX registers as additional storage (one more kind of register to wipe); four lanes at
+ * once (PBKDF2 with one output block has nothing that is parallel).
  */
 
 #include "unlock.inc"

@@ -2,21 +2,28 @@
 /*
  * The windows: the only code in which the register secret S is in general registers
  *
- * S is 256 bits.  Its home is DR0..DR3 of each CPU; x86 can move a debug register only to and from a general register, so a
- * piece of S must pass through one on its way to the vector registers.  These two routines are that passage, for every engine
- * and for the key derivation.  Being the whole of the code that must be trusted not to be interrupted, they stay tiny.
+ * S is 256 bits.  Its home is DR0..DR3 of each CPU; x86 can move a debug register only to and from
+ * a general register, so a piece of S must pass through one on its way to the vector registers.
+ * These two routines are that passage, for every engine and for the key derivation.  Being the
+ * whole of the code that must be trusted not to be interrupted, they stay tiny.
  *
  * Policy (checked by the tests on the assembled object):
  *
- * - IRQs are off.  Each routine starts with cli and leaves them off; the caller (CALL_WINDOW) turns them on again if they were on.
- * - Only %rax and %rdx ever hold a piece of S, and both are zero at the RET.  No other general register is changed.
- * - No memory operand, no push, no call: so no #PF, #GP or #SS can occur between the first instruction and the RET.
- * - Each routine may be started again from its first instruction at any moment: what it reads it has not changed.  An entry
- *   handler that finds its interrupted RIP in here can thus clear %rax and %rdx and point RIP at the routine's start.
- * - All of it lies in .tresor.window.text, which the kernel's linker script places between two symbols.
+ * - IRQs are off.  Each routine starts with cli and leaves them off; the caller (CALL_WINDOW) turns
+ *   them on again if they were on.
+ * - Only %rax and %rdx ever hold a piece of S, and both are zero at the RET.  No other general
+ *   register is changed.
+ * - No memory operand, no push, no call: so no #PF, #GP or #SS can occur between the first
+ *   instruction and the RET.
+ * - Each routine may be started again from its first instruction at any moment: what it reads it
+ *   has not changed.  An entry handler that finds its interrupted RIP in here can thus clear %rax
+ *   and %rdx and point RIP at the routine's start.
+ * - All of it lies in .tresor.window.text, which the kernel's linker script places between two
+ *   symbols.
  *
- * DR7 is disabled before S is written (Intel SDM Vol. 3, 18.2.4): S as a breakpoint address would fire, or fault when enabled.
- * A read of DR0..DR3 while DR7.GD is clear cannot fault (SDM Vol. 3, 18.2.2, and CPL is 0 here).
+ * DR7 is disabled before S is written (Intel SDM Vol. 3, 18.2.4): S as a breakpoint address would
+ * fire, or fault when enabled. A read of DR0..DR3 while DR7.GD is clear cannot fault (SDM Vol. 3,
+ * 18.2.2, and CPL is 0 here).
  *
  * In memory order S is DR0 || DR1 || DR2 || DR3, each little-endian.
  */
@@ -58,7 +65,8 @@ _ASM_NOKPROBE(tresor_load_s)
 /*
  * void tresor_store_s(void)
  *
- * In: S in S_LO and S_HI, both unchanged.  Clobbers %rax, %rdx, TMP (all zero afterwards), flags; IRQs are off.
+ * In: S in S_LO and S_HI, both unchanged.  Clobbers %rax, %rdx, TMP (all zero afterwards), flags;
+ * IRQs are off.
  */
 SYM_FUNC_START(tresor_store_s)
 	cli

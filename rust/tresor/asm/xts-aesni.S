@@ -1,27 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * XTS-AES-128 and XTS-AES-256 with AES-NI in sixteen xmm registers (no AVX), keys derived from the register secret
+ * XTS-AES-128 and XTS-AES-256 with AES-NI in sixteen xmm registers (no AVX), keys derived from the
+ * register secret
  *
- * For every x86-64 CPU with AES-NI and SSE4.1 (Westmere, 2010, and later).  XTS: IEEE Std 1619-2018, NIST SP 800-38E.
+ * For every x86-64 CPU with AES-NI and SSE4.1 (Westmere, 2010, and later).  XTS: IEEE Std
+ * 1619-2018, NIST SP 800-38E.
  *
  * One call does a whole run of blocks of one data unit:
  *
- *   1. S from its home into two registers (the window).  S all zero: no S on this CPU, return 1 and touch nothing.
- *   2. K1 || K2 = mask ^ AES-256_S(iv + 0..3) (XTS-AES-128: two blocks), four blocks in parallel; S is forgotten.
+ *   1. S from its home into two registers (the window).  S all zero: no S on this CPU, return 1 and
+ *      touch nothing.
+ *   2. K1 || K2 = mask ^ AES-256_S(iv + 0..3) (XTS-AES-128: two blocks), four blocks in parallel; S
+ *      is forgotten.
  *   3. T = AES_K2(tweak iv) * alpha^first_block; K2 is forgotten.
  *   4. eight blocks at a time, then one at a time; the last 17..31 bytes by ciphertext stealing.
  *   5. every register wiped.
  *
- * Why first_block: the running tweak is secret (with it and one known block pair, XTS falls to a guess on AES alone), so it cannot
- * wait in memory while the kernel maps the next page of a request.  The next call begins again from the data unit's number and
- * multiplies by alpha^first_block, which costs a few instructions per 64 blocks.
+ * Why first_block: the running tweak is secret (with it and one known block pair, XTS falls to a
+ * guess on AES alone), so it cannot wait in memory while the kernel maps the next page of a
+ * request.  The next call begins again from the data unit's number and multiplies by
+ * alpha^first_block, which costs a few instructions per 64 blocks.
  *
- * Why eight blocks and no round keys kept: see aes-aesni.inc.  The tweaks of the eight blocks are needed before and after the
- * rounds, and there is no register for them either: they are computed twice, by doubling (five instructions each).
+ * Why eight blocks and no round keys kept: see aes-aesni.inc.  The tweaks of the eight blocks are
+ * needed before and after the rounds, and there is no register for them either: they are computed
+ * twice, by doubling (five instructions each).
  *
- * Memory is written through DST only, and only finished blocks.  Branches depend on lengths and on whether S is zero.
+ * Memory is written through DST only, and only finished blocks.  Branches depend on lengths and on
+ * whether S is zero.
  *
- * Rejected: byte-wise stealing loops; the tail goes through overlapping 16-byte loads and stores and a shuffle table instead.
+ * Rejected: byte-wise stealing loops; the tail goes through overlapping 16-byte loads and stores
+ * and a shuffle table instead.
  */
 
 #include <linux/linkage.h>
@@ -48,7 +56,8 @@
 .p2align 4
 .Lgf_poly:	// x^128 = x^7 + x^2 + x + 1 on the carries of both halves
 	.quad	0x87, 1
-.Lshift_table:	// pshufb by the 16 bytes at 16 + n shifts down by n bytes, at 16 - n up by n, zeros coming in
+// pshufb by the 16 bytes at 16 + n shifts down by n bytes, at 16 - n up by n; zeros come in
+.Lshift_table:
 	.fill	16, 1, 0x80
 	.byte	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 	.fill	16, 1, 0x80
@@ -63,9 +72,9 @@
 .endm
 
 /*
- * T = T * alpha^\r for \r in 0..64, in a general register (public; clobbered).  Clobbers KA, KB, KT, KU.
- * T << r, where the r bits that fall out of the low half enter the high one, and the c that fall out of the high half come back
- * as c * (x^7 + x^2 + x + 1), up to 71 bits.
+ * T = T * alpha^\r for \r in 0..64, in a general register (public; clobbered).  Clobbers KA, KB,
+ * KT, KU. T << r, where the r bits that fall out of the low half enter the high one, and the c that
+ * fall out of the high half come back as c * (x^7 + x^2 + x + 1), up to 71 bits.
  */
 .macro MUL_ALPHA r, r32
 	movq	\r, KT
@@ -126,8 +135,9 @@
 .endm
 
 /*
- * The last 16 + REM bytes (IEEE 1619, 5.3.2 and 5.4.2), X0 after the first CRYPT being CC (decryption: PP):
- * DST gets crypt(partial || CC[REM..16]) and, right after it, CC[0..REM].  Decryption uses the two tweaks in the other order.
+ * The last 16 + REM bytes (IEEE 1619, 5.3.2 and 5.4.2), X0 after the first CRYPT being CC
+ * (decryption: PP): DST gets crypt(partial || CC[REM..16]) and, right after it, CC[0..REM].
+ * Decryption uses the two tweaks in the other order.
  */
 .macro STEAL enc, bits
 	movdqa	T, RUN
@@ -143,7 +153,7 @@
 	pxor	T, X0
 	movdqa	X0, X1			// CC
 	leaq	.Lshift_table(%rip), %rax
-	movdqu	(SRC, REM), X0		// the last 16 bytes: 16 - REM seen already, then the partial block
+	movdqu	(SRC, REM), X0		// 16 - REM bytes seen already, then the partial block
 	leaq	32(%rax), %rdx
 	subq	REM, %rdx
 	movdqu	(%rdx), X2		// down by 16 - REM
@@ -246,11 +256,13 @@
 .text
 
 /*
- * int tresor_xts_aesni_enc_128(const u8 handle[80], const u8 *src, u8 *dst, size_t len, const u8 tweak_iv[16], u64 first_block)
+ * int tresor_xts_aesni_enc_128(const u8 handle[80], const u8 *src, u8 *dst, size_t len, const u8
+ * tweak_iv[16], u64 first_block)
  *
- * and enc_256, dec_128, dec_256 alike.  len is in bytes, at least 16; src and dst are the same or do not overlap, and need no
- * alignment.  A data unit may be done in several calls if all but the last have a multiple of 16 bytes and the last has 16 or more.
- * Returns 0, or 1 when this CPU has no S: then nothing was written.  Context: within kernel_fpu_begin()/kernel_fpu_end().
+ * and enc_256, dec_128, dec_256 alike.  len is in bytes, at least 16; src and dst are the same or
+ * do not overlap, and need no alignment.  A data unit may be done in several calls if all but the
+ * last have a multiple of 16 bytes and the last has 16 or more. Returns 0, or 1 when this CPU has
+ * no S: then nothing was written.  Context: within kernel_fpu_begin()/kernel_fpu_end().
  */
 SYM_FUNC_START(tresor_xts_aesni_enc_128)
 	XTS	1, 128

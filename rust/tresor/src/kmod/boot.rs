@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Asking for the pass phrase before init is started.
+
+use core::str;
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::atomic::{ordering, Atomic},
+};
+
+use super::{console::Consoles, prompt};
+use crate::{
+    cmdline,
+    slot::{Slot, SlotError},
+};
+
+/// The command line parameter that holds the slot.
+const SLOT_PARAMETER: &[u8] = b"tresor.slot";
+
+/// Set when the cipher is there, so that a key is of use.
+static READY: Atomic<bool> = Atomic::new(false);
+
+/// Tells that the cipher is registered.
+pub(crate) fn set_ready() {
+    READY.store(true, ordering::Release);
+}
+
+/// Called by kernel_init_freeable() when the root file system of the initramfs is there and nothing
+/// of it has run.
+#[no_mangle]
+#[link_section = ".init.text"]
+pub extern "C" fn tresor_unlock_at_boot() {
+    // SAFETY: The command line is a C string that lives as long as the kernel.
+    let line = unsafe { CStr::from_char_ptr(bindings::saved_command_line) };
+    let Some(text) = cmdline::value(line.to_bytes(), SLOT_PARAMETER) else {
+        return;
+    };
+    if !READY.load(ordering::Acquire) {
+        pr_err!("there is a slot, but no cipher (see above): not asking for a pass phrase\n");
+        return;
+    }
+    if let Err(error) = unlock(text) {
+        pr_err!("continuing without a key: {:?}\n", error);
+    }
+}
+
+#[link_section = ".init.text"]
+#[inline(never)]
+fn unlock(text: &[u8]) -> Result {
+    let consoles = Consoles::open()?;
+    match slot(text) {
+        Ok(slot) => prompt::ask(&consoles, &slot),
+        Err(error) => {
+            pr_err!("slot damaged: {}\n", error.as_str());
+            consoles.write(b"\ntresor: slot damaged: ");
+            consoles.write(error.as_str().as_bytes());
+            consoles.write(b"; copy it again from where it was made\n");
+            Err(EINVAL)
+        }
+    }
+}
+
+fn slot(text: &[u8]) -> Result<Slot, SlotError> {
+    Slot::parse(str::from_utf8(text).map_err(|_| SlotError::NotAscii)?)
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The pass phrase prompt.
+
+use kernel::{
+    bindings,
+    prelude::*,
+    time::{
+        delay::fsleep,
+        Delta,
+        Instant,
+        Monotonic, //
+    },
+};
+
+use super::{
+    console::Consoles,
+    unlock::{self, Outcome, PassPhrase},
+};
+use crate::{
+    line::{self, Line},
+    slot::Slot,
+};
+
+const PROMPT: &[u8] = b"\nTresor pass phrase: ";
+const WORKING: &[u8] = b"\ntresor: deriving the key ...\n";
+const ACCEPTED: &[u8] = b"tresor: pass phrase accepted\n";
+const WRONG: &[u8] = b"tresor: wrong pass phrase\n";
+const TOO_LONG: &[u8] = b"\ntresor: a pass phrase has at most 512 bytes\n";
+const WITHOUT: &[u8] =
+    b"\ntresor: continuing without a key; encrypted volumes stay closed until the next boot\n";
+const WAIT: &[u8] = b"tresor: too many wrong pass phrases; wait before the next one\n";
+
+/// How often the terminals are looked at.
+const POLL: Delta = Delta::from_millis(20);
+/// The prompt is repeated when log lines have followed it and no further one has come for this
+/// long.
+const QUIET_MS: i64 = 300;
+/// As many wrong pass phrases are answered at once.
+const FREE_TRIES: u32 = 3;
+/// The delay after the next one; it doubles each time,
+const FIRST_DELAY_S: i64 = 2;
+/// but does not exceed this.
+const MAX_DELAY_S: i64 = 64;
+
+/// Asks on the consoles until the pass phrase is right or the person gives up.
+///
+/// Context: process context, sleeps.
+pub(crate) fn ask(consoles: &Consoles, slot: &Slot) -> Result {
+    let mut wrong = 0;
+    loop {
+        let mut pass = PassPhrase::new()?;
+        match read_line(consoles, pass.bytes()) {
+            Line::PassPhrase(len) => {
+                consoles.write(WORKING);
+                match unlock::unlock(slot, pass, len)? {
+                    Outcome::Unlocked(cpus) => {
+                        pr_info!("pass phrase accepted, the key is in DR0-DR3 of {} CPUs\n", cpus);
+                        consoles.write(ACCEPTED);
+                        return Ok(());
+                    }
+                    Outcome::WrongPassPhrase => {
+                        wrong += 1;
+                        pr_warn!("wrong pass phrase ({})\n", wrong);
+                        consoles.write(WRONG);
+                        delay(consoles, wrong);
+                    }
+                    Outcome::ZeroSecret => {
+                        pr_err!("this slot cannot be used: make a new one with tresorctl\n");
+                        return Err(EINVAL);
+                    }
+                    Outcome::NotKept => {
+                        pr_err!("no CPU keeps a key in DR0-DR3: is this a hypervisor?\n");
+                        return Err(EIO);
+                    }
+                }
+            }
+            Line::TooLong => consoles.write(TOO_LONG),
+            Line::Empty | Line::Cancel => {
+                pr_warn!("continuing without a key\n");
+                consoles.write(WITHOUT);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Makes guessing at the keyboard slow.
+fn delay(consoles: &Consoles, wrong: u32) {
+    if wrong < FREE_TRIES {
+        return;
+    }
+    let doublings = (wrong - FREE_TRIES).min(u32::from(u8::MAX));
+    let seconds = FIRST_DELAY_S
+        .checked_shl(doublings)
+        .map_or(MAX_DELAY_S, |seconds| seconds.clamp(FIRST_DELAY_S, MAX_DELAY_S));
+    consoles.write(WAIT);
+    fsleep(Delta::from_secs(seconds));
+}
+
+/// Shows the prompt, again whenever log lines have covered it, and waits for a line.
+fn read_line(consoles: &Consoles, buffer: &mut [u8]) -> Line {
+    consoles.write(PROMPT);
+    let mut shown_at = log_end();
+    let mut seen = shown_at;
+    let mut changed: Instant<Monotonic> = Instant::now();
+    loop {
+        if let Some(len) = consoles.read(buffer) {
+            let line = line::finish(buffer, len);
+            // A line longer than the buffer comes in pieces; the first one is too long already, and
+            // the others end it.
+            if line == Line::TooLong && len == buffer.len() {
+                while consoles.read(buffer) == Some(buffer.len()) {}
+                buffer.fill(0);
+            }
+            return line;
+        }
+        fsleep(POLL);
+        let end = log_end();
+        if end != seen {
+            seen = end;
+            changed = Instant::now();
+        } else if end != shown_at && changed.elapsed().as_millis() >= QUIET_MS {
+            shown_at = end;
+            consoles.write(PROMPT);
+        }
+    }
+}
+
+/// The number of the next line of the kernel log.
+fn log_end() -> u64 {
+    let mut iter = bindings::kmsg_dump_iter::default();
+    // SAFETY: `iter` is valid for writes.
+    unsafe { bindings::kmsg_dump_rewind(&mut iter) };
+    iter.next_seq
+}

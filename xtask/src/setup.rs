@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What this machine must have installed, what is missing, and installing it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{bail, Context, Result};
+
+use crate::apt::Apt;
+use crate::paths::Workspace;
+use crate::process;
+
+/// Packages for building the kernel.
+const BUILD: &[&str] = &[
+    "bc",
+    "bison",
+    "cpio",
+    "flex",
+    "gcc",
+    "git",
+    "kmod",
+    "libelf-dev",
+    "libssl-dev",
+    "make",
+    "patch",
+    "perl",
+    "rsync",
+    "xz-utils",
+    "zstd",
+];
+
+/// Packages for running and watching it. QEMU is looked at apart, because its version counts.
+const RUN: &[&str] = &[
+    "aeskeyfind",
+    "busybox-static",
+    "cryptsetup-bin",
+    "dmsetup",
+    "e2fsprogs",
+];
+
+/// Packages that make up QEMU: all of them must come from the same suite.
+const QEMU: &[&str] = &[
+    "qemu-system-x86",
+    "qemu-system-common",
+    "qemu-system-data",
+    "seabios",
+];
+
+/// The first QEMU with everything the tests use.
+const QEMU_MIN: (u32, u32) = (10, 0);
+
+/// libclang for bindgen: the version tried, else the newest there is.
+const LIBCLANG_TRIED: u32 = 19;
+
+/// The oldest libclang that the kernel's bindgen invocation works with.
+const LIBCLANG_MIN: u32 = 15;
+
+/// What a command needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Building the kernel.
+    Build,
+    /// Building the kernel and running it in QEMU.
+    BuildAndRun,
+}
+
+/// Finds what is missing and installs it, or, with `no_install`, refuses with the list.
+pub(crate) fn ensure(workspace: &Workspace, need: Need, no_install: bool) -> Result<()> {
+    if Command::new("dpkg-query")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        bail!(
+            "this machine has no dpkg: the kernel and QEMU are set up on Debian 12 or newer only"
+        );
+    }
+    let mut missing: Vec<String> = Vec::new();
+    let wanted: Vec<&str> = match need {
+        Need::Build => BUILD.to_vec(),
+        Need::BuildAndRun => BUILD.iter().chain(RUN).copied().collect(),
+    };
+    let installed = installed_packages()?;
+    let has = |package: &str| installed.iter().any(|name| name == package);
+    missing.extend(
+        wanted
+            .iter()
+            .filter(|package| !has(package))
+            .map(|&package| package.to_owned()),
+    );
+    let libclang_missing = libclang_dir().is_none();
+    if libclang_missing {
+        missing.push(format!("libclang-{LIBCLANG_TRIED}-dev"));
+    }
+    let qemu = (need == Need::BuildAndRun).then(qemu_version).flatten();
+    let qemu_missing = need == Need::BuildAndRun && qemu.is_none_or(|version| version < QEMU_MIN);
+    if qemu_missing {
+        missing.extend(QEMU.iter().map(|&package| package.to_owned()));
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+
+    let mut why = format!("missing Debian packages: {}", missing.join(" "));
+    if let (true, Some((major, minor))) = (qemu_missing, qemu) {
+        why.push_str(&format!(
+            "\nQEMU {major}.{minor} is too old: {}.{} or newer is needed",
+            QEMU_MIN.0, QEMU_MIN.1
+        ));
+    }
+    if no_install {
+        bail!("{why}\nrun `cargo xtask setup` to install them");
+    }
+    let as_root = rustix::process::geteuid().is_root();
+    if !as_root && Command::new("sudo").arg("--version").output().is_err() {
+        bail!("{why}\nthey can be installed by root only, and there is no sudo: run `cargo xtask setup` as root");
+    }
+    eprintln!(
+        "{why}\ninstalling them with apt (its source list is below {})",
+        workspace.show(&workspace.target)
+    );
+
+    let apt = Apt::for_install(workspace)?;
+    apt.update()?;
+    if libclang_missing
+        && apt
+            .versions(&format!("libclang-{LIBCLANG_TRIED}-dev"))?
+            .is_empty()
+    {
+        let newest = newest_libclang(&apt)?;
+        missing.retain(|package| !package.starts_with("libclang-"));
+        missing.push(format!("libclang-{newest}-dev"));
+    }
+    if qemu_missing {
+        let suite = qemu_suite(&apt)?;
+        for package in missing
+            .iter_mut()
+            .filter(|package| QEMU.contains(&package.as_str()))
+        {
+            package.push_str(&suite);
+        }
+    }
+    apt.install(&missing, as_root)?;
+    if qemu_missing && qemu_version().is_none_or(|version| version < QEMU_MIN) {
+        bail!("apt installed QEMU, but qemu-system-x86_64 is still missing or too old: is another one first in PATH?");
+    }
+    Ok(())
+}
+
+/// Names of all installed packages, without their architecture.
+fn installed_packages() -> Result<Vec<String>> {
+    let text = process::output(Command::new("dpkg-query").args([
+        "-W",
+        "-f",
+        "${db:Status-Abbrev} ${Package}\\n",
+    ]))?;
+    Ok(text
+        .lines()
+        .filter_map(|line| line.strip_prefix("ii"))
+        .map(|name| name.trim().to_owned())
+        .collect())
+}
+
+/// `/bookworm-backports` when the release itself has an older QEMU, nothing when it is new enough.
+fn qemu_suite(apt: &Apt) -> Result<String> {
+    let versions = apt.versions("qemu-system-x86")?;
+    let newest = versions.first().with_context(|| {
+        "the Debian mirror has no qemu-system-x86: check this machine's apt sources".to_owned()
+    })?;
+    if debian_upstream(newest).is_none_or(|version| version < QEMU_MIN) {
+        bail!(
+            "QEMU {}.{} or newer is needed, {} has {newest} at most: use a newer Debian or install QEMU by hand",
+            QEMU_MIN.0, QEMU_MIN.1, apt.codename
+        );
+    }
+    // Backports are never chosen by themselves. A backport says so in its version.
+    Ok(match newest.contains("~bpo") {
+        true => format!("/{}-backports", apt.codename),
+        false => String::new(),
+    })
+}
+
+/// The newest libclang-N-dev that is new enough.
+fn newest_libclang(apt: &Apt) -> Result<u32> {
+    for version in (LIBCLANG_MIN..LIBCLANG_TRIED + 10).rev() {
+        if !apt.versions(&format!("libclang-{version}-dev"))?.is_empty() {
+            return Ok(version);
+        }
+    }
+    bail!(
+        "the Debian mirror has no libclang of version {LIBCLANG_MIN} or newer, which bindgen needs"
+    )
+}
+
+/// Directory of the newest usable libclang.so.
+pub(crate) fn libclang_dir() -> Option<PathBuf> {
+    let mut found: Vec<(u32, PathBuf)> = fs_err::read_dir("/usr/lib")
+        .ok()?
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let version: u32 = name.to_str()?.strip_prefix("llvm-")?.parse().ok()?;
+            let lib = entry.path().join("lib");
+            (version >= LIBCLANG_MIN && has_libclang(&lib)).then_some((version, lib))
+        })
+        .collect();
+    found.sort();
+    found.pop().map(|(_, lib)| lib)
+}
+
+fn has_libclang(lib: &Path) -> bool {
+    // bindgen loads libclang.so; the plain runtime package holds only libclang.so.N.
+    lib.join("libclang.so").exists()
+}
+
+/// Version of the QEMU in PATH.
+fn qemu_version() -> Option<(u32, u32)> {
+    let out = Command::new("qemu-system-x86_64")
+        .arg("--version")
+        .output()
+        .ok()?;
+    parse_qemu(&String::from_utf8_lossy(&out.stdout))
+}
+
+fn parse_qemu(text: &str) -> Option<(u32, u32)> {
+    debian_upstream(text.split("version ").nth(1)?)
+}
+
+/// Major and minor number of a (Debian) version, without its epoch.
+fn debian_upstream(version: &str) -> Option<(u32, u32)> {
+    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn qemu_versions() {
+        let version = parse_qemu(
+            "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\nCopyright",
+        );
+        assert_eq!(version, Some((10, 0)));
+        assert_eq!(
+            parse_qemu("QEMU emulator version 7.2.15 (Debian 1:7.2)"),
+            Some((7, 2))
+        );
+        assert_eq!(parse_qemu("no such thing"), None);
+        assert!(version >= Some(QEMU_MIN));
+        assert!(parse_qemu("QEMU emulator version 9.2.0").is_some_and(|version| version < QEMU_MIN));
+    }
+
+    #[test]
+    fn debian_versions() {
+        assert_eq!(
+            debian_upstream("1:10.0.2+ds-2+deb13u1~bpo12+1"),
+            Some((10, 0))
+        );
+        assert_eq!(debian_upstream("11.1~rc1"), Some((11, 1)));
+        assert_eq!(debian_upstream("sid"), None);
+    }
+}

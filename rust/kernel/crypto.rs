@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Cryptographic API.
+//!
+//! Reference: <https://docs.kernel.org/crypto/index.html>
+
+pub mod skcipher;

@@ -7,7 +7,11 @@
 //! person watches, and [`scenarios`], which `cargo xtask test` runs.
 
 pub mod console;
+pub mod enrollment;
 pub mod guest;
 pub mod initramfs;
 pub mod machine;
 pub mod qmp;
+pub mod scan;
+pub mod secrets;
+pub mod volume;

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What several test binaries share: handles of wanted keys, memory between guard pages.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::ptr;
+
+use rustix::mm::{mmap_anonymous, mprotect, munmap, MapFlags, MprotectFlags, ProtFlags};
+use tresor::handle::{Handle, Variant};
+use tresor::reference;
+use tresor::user::{Direction, Position, Xts};
+
+pub(crate) const PAGE: usize = 4096;
+pub(crate) const VARIANTS: [Variant; 2] = [Variant::Aes128, Variant::Aes256];
+pub(crate) const DIRECTIONS: [Direction; 2] = [Direction::Encrypt, Direction::Decrypt];
+
+/// The engine. A CPU without AES-NI cannot test it, and says so by failing.
+pub(crate) fn xts() -> Xts {
+    Xts::detect().expect("these tests need a CPU with AES-NI and SSE4.1")
+}
+
+/// The handle whose volume key under `s` is `key`: as the key is mask XOR key stream, the mask is key XOR key stream.
+pub(crate) fn handle_of_key(s: &[u8; 32], iv: [u8; 16], key: &[u8]) -> Handle {
+    let variant = Variant::from_key_len(key.len()).unwrap();
+    let mut handle = Handle { iv, mask: [0; 64] };
+    let stream = reference::volume_key(s, &handle, variant);
+    for ((mask, key), stream) in handle.mask.iter_mut().zip(key).zip(stream.iter()) {
+        *mask = key ^ stream;
+    }
+    handle
+}
+
+/// What the engine is to make of one data unit, from the oracle.
+pub(crate) fn oracle(
+    key: &[u8],
+    direction: Direction,
+    tweak_iv: &[u8; 16],
+    data: &[u8],
+) -> Vec<u8> {
+    let mut data = data.to_vec();
+    match direction {
+        Direction::Encrypt => reference::encrypt(key, tweak_iv, &mut data),
+        Direction::Decrypt => reference::decrypt(key, tweak_iv, &mut data),
+    }
+    .unwrap();
+    data
+}
+
+/// The start of data unit `sector`, as plain64 numbers it.
+pub(crate) fn sector(sector: u64) -> Position {
+    let mut tweak_iv = [0; 16];
+    tweak_iv[..8].copy_from_slice(&sector.to_le_bytes());
+    Position {
+        tweak_iv,
+        first_block: 0,
+    }
+}
+
+/// Bytes that look random and differ from each other by `seed`; cheap, for bulk data.
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Pages of memory with an inaccessible page before and after them.
+pub(crate) struct Guarded {
+    base: *mut u8,
+    pages: usize,
+}
+
+impl Guarded {
+    pub(crate) fn new(pages: usize) -> Self {
+        let len = (pages + 2) * PAGE;
+        // SAFETY: a new private mapping touches no memory of anyone.
+        let base = unsafe {
+            let base = mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), MapFlags::PRIVATE)
+                .unwrap();
+            mprotect(
+                base.byte_add(PAGE),
+                pages * PAGE,
+                MprotectFlags::READ | MprotectFlags::WRITE,
+            )
+            .unwrap();
+            base.cast()
+        };
+        Self { base, pages }
+    }
+
+    /// All bytes between the guard pages.
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the pages are mapped for reading and writing, and `self` is borrowed for as long as the slice.
+        unsafe { std::slice::from_raw_parts_mut(self.base.add(PAGE), self.pages * PAGE) }
+    }
+
+    /// The first `len` bytes: the byte before them is in a guard page.
+    pub(crate) fn at_start(&mut self, len: usize) -> &mut [u8] {
+        &mut self.bytes()[..len]
+    }
+
+    /// The last `len` bytes: the byte after them is in a guard page.
+    pub(crate) fn at_end(&mut self, len: usize) -> &mut [u8] {
+        let bytes = self.bytes();
+        let start = bytes.len() - len;
+        &mut bytes[start..]
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this object's, and nothing refers to it any more.
+        unsafe { munmap(self.base.cast(), (self.pages + 2) * PAGE).unwrap() }
+    }
+}

@@ -3,10 +3,15 @@
 
 mod apt;
 mod base;
+mod check;
+mod checkpatch;
 mod config;
+mod export;
 mod fetch;
+mod hygiene;
 mod kernel;
 mod layer;
+mod lint;
 mod logged;
 mod make;
 mod overlay;
@@ -14,10 +19,13 @@ mod patches;
 mod paths;
 mod process;
 mod progress;
+mod runner;
 mod setup;
 mod sources;
 mod space;
+mod tidy;
 mod tree;
+mod unit;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +54,11 @@ enum Task {
     /// Fetch, patch, configure and build the kernel.
     #[command(subcommand)]
     Kernel(KernelTask),
+    /// Run the tests whose name contains FILTER: unit::..., hygiene::..., qemu::...
+    Test {
+        /// Part of a test's name.
+        filter: Option<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -54,6 +67,15 @@ enum KernelTask {
     Build(KernelSource),
     /// Prepare the tree and write the configuration only.
     Config(KernelSource),
+    /// clippy, rustfmt and checkpatch on everything that goes into the kernel.
+    Lint(KernelSource),
+    /// Write the complete series of patches, as it would be mailed, into a new directory.
+    Export {
+        /// The directory.
+        dir: PathBuf,
+        #[command(flatten)]
+        source: KernelSource,
+    },
 }
 
 #[derive(Args)]
@@ -88,13 +110,26 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             setup::ensure(&workspace, Need::BuildAndRun, cli.no_install)?;
             eprintln!("everything is installed");
         }
-        Task::Kernel(KernelTask::Build(source)) => {
+        Task::Kernel(task) => {
             setup::ensure(&workspace, Need::Build, cli.no_install)?;
-            kernel::prepare(&workspace, source.kernel_src.as_deref())?.build(&workspace)?;
+            run_kernel(&workspace, task)?;
         }
-        Task::Kernel(KernelTask::Config(source)) => {
-            setup::ensure(&workspace, Need::Build, cli.no_install)?;
-            let kernel = kernel::prepare(&workspace, source.kernel_src.as_deref())?;
+        Task::Test { filter } => return check::run(&workspace, filter.as_deref(), cli.no_install),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_kernel(workspace: &Workspace, task: &KernelTask) -> Result<()> {
+    let (KernelTask::Build(source)
+    | KernelTask::Config(source)
+    | KernelTask::Lint(source)
+    | KernelTask::Export { source, .. }) = task;
+    let kernel = kernel::prepare(workspace, source.kernel_src.as_deref())?;
+    match task {
+        KernelTask::Build(_) => {
+            kernel.build(workspace)?;
+        }
+        KernelTask::Config(_) => {
             let make = kernel.make()?;
             kernel.configure(&make)?;
             eprintln!(
@@ -102,6 +137,17 @@ fn run(cli: &Cli) -> Result<ExitCode> {
                 workspace.show(&make.out().join(".config"))
             );
         }
+        KernelTask::Lint(_) => {
+            lint::kernel_rustfmt(workspace, &kernel.source.tree())?;
+            hygiene::exported_checkpatch(workspace, &kernel)?;
+            lint::kernel_clippy(&kernel)?;
+            eprintln!("no findings");
+        }
+        KernelTask::Export { dir, .. } => {
+            for patch in export::export(workspace, &kernel.source.layer(), dir)? {
+                println!("{}", patch.display());
+            }
+        }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

@@ -13,13 +13,20 @@ const MIRRORS: &[(&str, &str)] = &[
     ("rust/kernel", "rust/kernel"),
     ("rust/helpers", "rust/helpers"),
     ("rust/tresor/asm", "drivers/crypto/tresor/asm"),
-    ("rust/tresor/src", "drivers/crypto/tresor/src"),
+    ("rust/tresor/src", DRIVER_SRC),
     ("rust/tresor/Kconfig", "drivers/crypto/tresor/Kconfig"),
     ("rust/tresor/Makefile", "drivers/crypto/tresor/Makefile"),
 ];
 
+/// Parts of `rust/tresor/src` that only cargo compiles: the library's root, the reference in ordinary memory, and what links
+/// the engines into user space.
+const USER_ONLY: &[&str] = &["lib.rs", "reference.rs", "reference", "user.rs", "user"];
+
 /// Directory in the kernel tree that only our driver makes.
 pub(crate) const DRIVER_DIR: &str = "drivers/crypto/tresor";
+
+/// The driver's Rust sources in the kernel tree.
+const DRIVER_SRC: &str = "drivers/crypto/tresor/src";
 
 /// All new files by their path in the tree.
 pub(crate) fn files(root: &Path) -> Result<Files> {
@@ -30,6 +37,9 @@ pub(crate) fn files(root: &Path) -> Result<Files> {
             files.insert(PathBuf::from(to), fs_err::read(&from)?);
         } else if from.is_dir() {
             for path in list(&from)?.into_iter().filter(|path| is_source(path)) {
+                if *to == DRIVER_SRC && USER_ONLY.iter().any(|user| path.starts_with(user)) {
+                    continue;
+                }
                 files.insert(Path::new(to).join(&path), fs_err::read(from.join(&path))?);
             }
         }
@@ -83,8 +93,10 @@ mod tests {
         for path in [
             "rust/kernel/crypto/skcipher.rs",
             "rust/tresor/Kconfig",
+            "rust/tresor/src/tresor.rs",
+            "rust/tresor/src/tresor.rs.orig",
             "rust/tresor/src/lib.rs",
-            "rust/tresor/src/lib.rs.orig",
+            "rust/tresor/src/reference/xts.rs",
             "rust/tresor/tests/user.rs",
             "rust/tresor/Cargo.toml",
         ] {
@@ -99,7 +111,7 @@ mod tests {
             paths,
             [
                 "drivers/crypto/tresor/Kconfig",
-                "drivers/crypto/tresor/src/lib.rs",
+                "drivers/crypto/tresor/src/tresor.rs",
                 "rust/kernel/crypto/skcipher.rs"
             ]
         );

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The kernel's own style check on the exported series.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{bail, Result};
+
+use crate::process;
+
+/// Types that are not reported, and why. `--no-signoff` is for the same reason as in export.rs.
+const IGNORED: &[&str] = &[
+    // Asks for a line in MAINTAINERS, which only the maintainers of a merged driver get.
+    "FILE_PATH_CHANGES",
+];
+
+/// A patch that checkpatch must not like: bad indentation, trailing blank, no licence, no blank line after the subject.
+const BAD_PATCH: &str = "\
+From: Nobody <nobody@example.org>
+Date: Fri, 20 Nov 2026 12:00:00 +0000
+Subject: [PATCH] control: must be refused
+
+A control.
+---
+diff --git a/drivers/control.c b/drivers/control.c
+new file mode 100644
+--- /dev/null
++++ b/drivers/control.c
+@@ -0,0 +1,4 @@
++int f(int a){
++    if(a==1) return 2;\x20
++    return 0;
++}
+";
+
+/// No ERROR, WARNING or CHECK in any of the patches; and the check does find them in a bad one.
+pub(crate) fn check(tree: &Path, patches: &[PathBuf]) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let bad = dir.path().join("bad.patch");
+    fs_err::write(&bad, BAD_PATCH)?;
+    if complaints(tree, &[bad])?.is_none() {
+        bail!("checkpatch.pl did not complain about the control patch: its verdict means nothing");
+    }
+    match complaints(tree, patches)? {
+        None => Ok(()),
+        Some(text) => bail!("checkpatch.pl --strict complains:\n{text}"),
+    }
+}
+
+fn complaints(tree: &Path, patches: &[PathBuf]) -> Result<Option<String>> {
+    let out = process::capture(
+        Command::new("perl")
+            .arg(tree.join("scripts/checkpatch.pl"))
+            .args([
+                "--strict",
+                "--no-tree",
+                "--no-signoff",
+                "--show-types",
+                "--no-summary",
+                "--quiet",
+                "--color=never",
+            ])
+            .args(["--ignore", &IGNORED.join(",")])
+            .args(patches),
+    )?;
+    let text = process::both(&out);
+    verdict(out.status.success(), text)
+}
+
+/// A script that fails without a finding did not run.
+fn verdict(success: bool, text: String) -> Result<Option<String>> {
+    let found = text.lines().any(|line| {
+        ["ERROR:", "WARNING:", "CHECK:"]
+            .iter()
+            .any(|mark| line.starts_with(mark))
+    });
+    match (success, found) {
+        (true, false) => Ok(None),
+        (_, true) => Ok(Some(text)),
+        (false, false) => bail!("checkpatch.pl could not run:\n{}", process::tail(&text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts() {
+        assert_eq!(
+            verdict(true, "patch has no obvious style problems".into()).expect("clean"),
+            None
+        );
+        for bad in [
+            "CHECK:LONG: x",
+            "WARNING:SPACING: y",
+            "ERROR:CODE_INDENT: z",
+        ] {
+            assert!(verdict(false, bad.into()).expect("a finding").is_some());
+            assert!(verdict(true, bad.into()).expect("a finding").is_some());
+        }
+        assert!(verdict(false, "Can't locate JSON.pm".into()).is_err());
+    }
+}

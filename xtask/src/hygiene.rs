@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Hygiene: patches, format, lints, warnings and the repository's own rules.
+
+use std::path::Path;
+
+use anyhow::{bail, Result};
+
+use crate::base::{read_series, Base};
+use crate::checkpatch;
+use crate::export;
+use crate::kernel::Kernel;
+use crate::lint;
+use crate::patches::{self, Message};
+use crate::paths::Workspace;
+use crate::runner::{Filter, Tally};
+use crate::tidy;
+
+/// A check on the repository alone.
+type Check = fn(&Workspace) -> Result<()>;
+
+/// A check that needs the patched, built kernel.
+type KernelCheck = fn(&Workspace, &Kernel) -> Result<()>;
+
+const CHECKS: &[(&str, Check)] = &[
+    ("hygiene::patches::series", |workspace| {
+        series(&workspace.patches())
+    }),
+    ("hygiene::rustfmt::workspace", lint::workspace_rustfmt),
+    ("hygiene::clippy::workspace", |workspace| {
+        lint::workspace_clippy(&workspace.root)
+    }),
+];
+
+const KERNEL_CHECKS: &[(&str, KernelCheck)] = &[
+    ("hygiene::patches::apply", |workspace, kernel| {
+        patches::patched_files(&kernel.source.layer(), &read_series(&workspace.patches())?)
+            .map(drop)
+    }),
+    ("hygiene::patches::checkpatch", exported_checkpatch),
+    ("hygiene::rustfmt::kernel", |workspace, kernel| {
+        lint::kernel_rustfmt(workspace, &kernel.source.tree())
+    }),
+    ("hygiene::clippy::kernel", |_, kernel| {
+        lint::kernel_clippy(kernel)
+    }),
+    ("hygiene::kernel::no_warnings", |_, kernel| {
+        no_warnings(&kernel.warnings()?)
+    }),
+];
+
+/// Runs the checks that need no kernel.
+pub(crate) fn run(workspace: &Workspace, filter: Filter<'_>, tally: &mut Tally) {
+    for (name, check) in CHECKS.iter().filter(|(name, _)| filter.takes(name)) {
+        tally.run(name, || check(workspace));
+    }
+    for (rule_name, rule) in tidy::RULES {
+        let name = format!("hygiene::tidy::{rule_name}");
+        if filter.takes(&name) {
+            tally.run(&name, || tidy::check(workspace, *rule));
+        }
+    }
+}
+
+/// Names of the wanted checks that need the kernel.
+pub(crate) fn kernel_check_names(filter: Filter<'_>) -> Vec<&'static str> {
+    KERNEL_CHECKS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| filter.takes(name))
+        .collect()
+}
+
+/// Runs the checks that need the kernel.
+pub(crate) fn run_on_kernel(
+    workspace: &Workspace,
+    kernel: &Kernel,
+    filter: Filter<'_>,
+    tally: &mut Tally,
+) {
+    for (name, check) in KERNEL_CHECKS.iter().filter(|(name, _)| filter.takes(name)) {
+        tally.run(name, || check(workspace, kernel));
+    }
+}
+
+/// checkpatch on what would be mailed: patches together with the new files.
+pub(crate) fn exported_checkpatch(workspace: &Workspace, kernel: &Kernel) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let series = export::export(workspace, &kernel.source.layer(), dir.path())?;
+    checkpatch::check(&kernel.source.tree(), &series)
+}
+
+/// Base, series and patch files belong together.
+fn series(dir: &Path) -> Result<()> {
+    Base::read(dir)?;
+    let series = read_series(dir)?;
+    let mut wrong = Vec::new();
+    let mut listed = Vec::new();
+    for (index, path) in series.iter().enumerate() {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if !name.starts_with(&format!("{:04}-", index + 1)) {
+            wrong.push(format!(
+                "{name} is patch {} of the series: its number does not say so",
+                index + 1
+            ));
+        }
+        match fs_err::read_to_string(path) {
+            Ok(text) => wrong.extend(
+                bad_head(&text)
+                    .into_iter()
+                    .map(|finding| format!("{name}: {finding}")),
+            ),
+            Err(error) => wrong.push(error.to_string()),
+        }
+        listed.push(name);
+    }
+    for entry in fs_err::read_dir(dir)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".patch") && !listed.contains(&name) {
+            wrong.push(format!("{name} is not in the series"));
+        }
+    }
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("\n"));
+    }
+    Ok(())
+}
+
+/// What is wrong with a patch's subject and message.
+fn bad_head(text: &str) -> Vec<String> {
+    let message = match Message::parse(text) {
+        Ok(message) => message,
+        Err(error) => return vec![error.to_string()],
+    };
+    let mut wrong = Vec::new();
+    if !message.subject.contains(": ") {
+        wrong.push(format!(
+            "the subject `{}` names no subsystem (`crypto: ...`)",
+            message.subject
+        ));
+    }
+    if message.body.is_empty() {
+        wrong.push("the message does not say why".to_owned());
+    }
+    if text.lines().any(|line| line.starts_with("Signed-off-by:")) {
+        wrong.push("only the person who sends a patch signs it off".to_owned());
+    }
+    if text.lines().any(|line| line == "--- /dev/null") {
+        wrong.push("new files belong under rust/, patches change existing files only".to_owned());
+    }
+    wrong
+}
+
+fn no_warnings(warnings: &str) -> Result<()> {
+    if !warnings.trim().is_empty() {
+        bail!("the kernel build gave warnings:\n{warnings}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::write_atomically;
+
+    const GOOD: &str = "From: P <p@example.org>\nDate: d\nSubject: [PATCH] crypto: add\n\nWhy.\n---\ndiff --git a/f b/f\n";
+
+    fn directory(series: &str, patches: &[(&str, &str)]) -> Result<tempfile::TempDir> {
+        let dir = tempfile::tempdir()?;
+        let base = format!(
+            "package linux-source-7.3\nversion 7.3.4-1\nsha256 {}\n",
+            "0".repeat(64)
+        );
+        for (name, text) in [("base", base.as_str()), ("series", series)]
+            .iter()
+            .chain(patches)
+        {
+            write_atomically(&dir.path().join(name), text.as_bytes())?;
+        }
+        Ok(dir)
+    }
+
+    #[test]
+    fn a_consistent_series_passes() -> Result<()> {
+        series(directory("0001-a.patch\n", &[("0001-a.patch", GOOD)])?.path())
+    }
+
+    #[test]
+    fn inconsistent_series_are_found() -> Result<()> {
+        for (text, patches, why) in [
+            ("0001-a.patch\n", vec![], "0001-a.patch"),
+            ("", vec![("0001-a.patch", GOOD)], "not in the series"),
+            ("0002-a.patch\n", vec![("0002-a.patch", GOOD)], "number"),
+        ] {
+            let error = series(directory(text, &patches)?.path())
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn bad_heads_are_found() {
+        assert_eq!(bad_head(GOOD), Vec::<String>::new());
+        for bad in [
+            GOOD.replace("crypto: add", "add"),
+            GOOD.replace("Why.\n", ""),
+            GOOD.replace("Why.", "Why.\n\nSigned-off-by: P <p@example.org>"),
+            GOOD.replace("diff --git", "--- /dev/null\n+++ b/x\ndiff --git"),
+            GOOD.replace("Subject", "Object"),
+        ] {
+            assert_eq!(bad_head(&bad).len(), 1, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_warning_is_a_failure() {
+        assert!(no_warnings("\n").is_ok());
+        assert!(no_warnings("vmlinux.o: warning: objtool: f: unreachable").is_err());
+    }
+}

@@ -139,24 +139,31 @@ impl<T: Skcipher> Algorithm<T> {
             assert!(T::DRIVER_NAME.to_bytes().len() < bindings::CRYPTO_MAX_ALG_NAME as usize);
         }
 
-        let mut common: bindings::skcipher_alg_common = Default::default();
-        common.min_keysize = T::MIN_KEY_SIZE as c_uint;
-        common.max_keysize = T::MAX_KEY_SIZE as c_uint;
-        common.ivsize = T::IV_SIZE as c_uint;
-        common.chunksize = T::CHUNK_SIZE as c_uint;
-
-        let base = &mut common.base;
-        copy_name(&mut base.cra_name, T::NAME);
-        copy_name(&mut base.cra_driver_name, T::DRIVER_NAME);
-        base.cra_priority = T::PRIORITY as c_int;
-        base.cra_blocksize = T::BLOCK_SIZE as c_uint;
-        base.cra_ctxsize = size_of::<T::Context>() as c_uint;
-        if T::ASYNC {
-            base.cra_flags = bindings::CRYPTO_ALG_ASYNC;
-            base.cra_reqsize = size_of::<Retry>() as c_uint;
-        }
-        base.cra_destroy = Some(Self::released_callback);
-        base.cra_module = module.as_ptr();
+        let (flags, reqsize) = if T::ASYNC {
+            (bindings::CRYPTO_ALG_ASYNC, size_of::<Retry>())
+        } else {
+            (0, 0)
+        };
+        let base = bindings::crypto_alg {
+            cra_name: name_array(T::NAME),
+            cra_driver_name: name_array(T::DRIVER_NAME),
+            cra_priority: T::PRIORITY as c_int,
+            cra_flags: flags,
+            cra_blocksize: T::BLOCK_SIZE as c_uint,
+            cra_ctxsize: size_of::<T::Context>() as c_uint,
+            cra_reqsize: reqsize as c_uint,
+            cra_destroy: Some(Self::released_callback),
+            cra_module: module.as_ptr(),
+            ..Default::default()
+        };
+        let common = bindings::skcipher_alg_common {
+            min_keysize: T::MIN_KEY_SIZE as c_uint,
+            max_keysize: T::MAX_KEY_SIZE as c_uint,
+            ivsize: T::IV_SIZE as c_uint,
+            chunksize: T::CHUNK_SIZE as c_uint,
+            base,
+            ..Default::default()
+        };
 
         bindings::skcipher_alg {
             setkey: Some(Self::set_key_callback),
@@ -248,14 +255,18 @@ impl<T: Skcipher> Algorithm<T> {
         unsafe {
             let alg = container_of!(alg, bindings::skcipher_alg, __bindgen_anon_1.co.base);
             let alg = alg.cast::<Opaque<bindings::skcipher_alg>>();
-            (*container_of!(alg, Self, alg)).released.store(true, Release);
+            (*container_of!(alg, Self, alg))
+                .released
+                .store(true, Release);
         }
     }
 }
 
-/// Fills a zeroed C array with a name that is short enough, as checked by the caller.
-fn copy_name(array: &mut [c_char], name: &CStr) {
+/// Returns a name as a C array. The caller has checked that it fits.
+fn name_array(name: &CStr) -> [c_char; bindings::CRYPTO_MAX_ALG_NAME as usize] {
+    let mut array = [0; bindings::CRYPTO_MAX_ALG_NAME as usize];
     for (to, from) in array.iter_mut().zip(name.to_bytes()) {
         *to = *from;
     }
+    array
 }

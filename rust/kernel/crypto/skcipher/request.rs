@@ -31,7 +31,8 @@ pub struct Request<'a, T: Skcipher> {
     progress: usize,
     is_retry: bool,
     broken: Option<Error>,
-    _request: PhantomData<(&'a mut bindings::skcipher_request, fn() -> T)>,
+    _request: PhantomData<&'a mut bindings::skcipher_request>,
+    _driver: PhantomData<fn() -> T>,
 }
 
 impl<T: Skcipher> Request<'_, T> {
@@ -52,6 +53,7 @@ impl<T: Skcipher> Request<'_, T> {
             is_retry: progress.is_some(),
             broken: None,
             _request: PhantomData,
+            _driver: PhantomData,
         }
     }
 

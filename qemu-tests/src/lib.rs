@@ -15,5 +15,7 @@ pub mod machine;
 pub mod qmp;
 pub mod registers;
 pub mod scan;
+pub mod scenarios;
 pub mod secrets;
 pub mod volume;
+pub mod watch;

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! CPUs with and without the instructions that the driver would like, and the kernel's own tests of its cipher.
+
+use anyhow::{ensure, Context, Result};
+
+use super::lab::Lab;
+use crate::console::PROMPT;
+use crate::volume::{Volume, TRESOR};
+
+/// The driver's paragraph in /proc/crypto.
+fn paragraph(crypto: &str) -> Option<&str> {
+    crypto.split("\n\n").find(|paragraph| {
+        paragraph
+            .lines()
+            .any(|line| value(line, "driver") == Some("xts-tresor-aesni"))
+    })
+}
+
+fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let (name, value) = line.split_once(':')?;
+    (name.trim() == key).then(|| value.trim())
+}
+
+pub(super) fn self_tests_passed(lab: &mut Lab<'_>) -> Result<()> {
+    let mut config = lab.config();
+    lab.add_disks(&mut config, 64)?;
+    let (_machine, mut guest) = lab.start_unlocked(&config)?;
+    // A first user, so that the algorithm has been instantiated and tested.
+    Volume::new(TRESOR, 64, 512).open(&mut guest)?;
+    let crypto = guest.read_text("/proc/crypto")?;
+    let paragraph =
+        paragraph(&crypto).with_context(|| format!("/proc/crypto lacks the driver:\n{crypto}"))?;
+    let of = |key| paragraph.lines().find_map(|line| value(line, key));
+    ensure!(
+        of("name") == Some("xts(tresor)") && of("selftest") == Some("passed"),
+        "the kernel's self test of the driver did not pass:\n{paragraph}"
+    );
+    ensure!(
+        of("min keysize") == Some("32") && of("max keysize") == Some("64"),
+        "wrong key sizes:\n{paragraph}"
+    );
+    let log = guest.dmesg()?;
+    for bad in ["self-tests for", "failed", "WARNING:", "BUG:"] {
+        let line = log
+            .lines()
+            .find(|line| line.contains(bad) && (line.contains("tresor") || bad.ends_with(':')));
+        ensure!(line.is_none(), "the kernel's log has a complaint: {line:?}");
+    }
+    ensure!(
+        !log.contains("No test for xts(tresor)") && !log.contains("alg: No test for"),
+        "the kernel has no self test for a cipher it registered:\n{log}"
+    );
+    Ok(())
+}
+
+pub(super) fn without_sha_ni(lab: &mut Lab<'_>) -> Result<()> {
+    // The same slot and pass phrase on both: each must come to the S that the harness computed.
+    for (cpu_model, has_sha_ni) in [("max", true), ("max,-sha-ni", false)] {
+        let mut config = lab.config();
+        config.cpu_model = cpu_model.into();
+        let (_machine, mut guest) = lab.start_unlocked(&config)?;
+        let cpuinfo = guest.read_text("/proc/cpuinfo")?;
+        ensure!(
+            cpuinfo.split_whitespace().any(|flag| flag == "sha_ni") == has_sha_ni,
+            "QEMU's {cpu_model} does not have the flags this test needs"
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn without_aes_ni(lab: &mut Lab<'_>) -> Result<()> {
+    let mut config = lab.config();
+    config.cpu_model = "max,-aes".into();
+    lab.add_disks(&mut config, 64)?;
+    let mut machine = lab.start(&config)?;
+    let mut guest = machine.guest()?;
+    let log = guest.dmesg()?;
+    ensure!(
+        log.lines()
+            .any(|line| line.contains("tresor: ") && line.contains("AES-NI")),
+        "the driver does not say that it needs AES-NI:\n{log}"
+    );
+    ensure!(
+        !machine.console.text().contains(PROMPT),
+        "a pass phrase was asked for that nothing can use"
+    );
+    let crypto = guest.read_text("/proc/crypto")?;
+    ensure!(
+        paragraph(&crypto).is_none(),
+        "the driver registered without AES-NI:\n{crypto}"
+    );
+    ensure!(
+        Volume::new(TRESOR, 64, 512).open(&mut guest).is_err(),
+        "a volume of our cipher opened without the driver"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_paragraph_is_found_by_its_driver_name() {
+        let crypto = "name         : xts(aes)\ndriver       : xts-aes-aesni\n\n\
+                      name         : xts(tresor)\ndriver       : xts-tresor-aesni\nselftest     : passed\n\n";
+        let found = paragraph(crypto).expect("paragraph");
+        assert!(found.starts_with("name         : xts(tresor)"));
+        assert!(paragraph("driver : xts-aes-aesni\n").is_none());
+    }
+}

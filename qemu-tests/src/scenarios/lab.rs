@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The workplace of one scenario: its directory, its pass phrase and slot, and the usual ways to start a machine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{ensure, Result};
+use fs_err as fs;
+
+use super::Context;
+use crate::console::{ACCEPTED, WRONG};
+use crate::enrollment::{random, Enrollment, TEST_ITERATIONS};
+use crate::guest::Guest;
+use crate::machine::{Config, Machine};
+use crate::volume::disk;
+use crate::watch;
+
+/// Everything at the prompt takes seconds; this is for a host with other things to do.
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+/// RAM of a scenario's machine in MiB: little, so that several fit.
+const MEMORY_MIB: u32 = 256;
+/// Size of the volume in bytes.
+pub(super) const VOLUME: u64 = 24 << 20;
+
+pub(super) struct Lab<'a> {
+    context: &'a Context,
+    pub(super) dir: PathBuf,
+    pub(super) cpus: u32,
+    pub(super) enrollment: Enrollment,
+    machines: u32,
+}
+
+impl<'a> Lab<'a> {
+    pub(super) fn new(context: &'a Context, name: &str, cpus: u32) -> Result<Self> {
+        let dir = context.work_dir.join(name.replace("::", "-"));
+        if dir.exists() {
+            fs::remove_dir_all(&dir)?;
+        }
+        fs::create_dir_all(&dir)?;
+        Ok(Self {
+            context,
+            dir,
+            cpus,
+            enrollment: Enrollment::new(b"correct horse battery", TEST_ITERATIONS)?,
+            machines: 0,
+        })
+    }
+
+    /// A machine that asks for this lab's pass phrase.
+    pub(super) fn config(&self) -> Config {
+        Config {
+            cmdline: self.enrollment.cmdline(),
+            ..self.config_without_slot()
+        }
+    }
+
+    /// A machine that asks for nothing.
+    pub(super) fn config_without_slot(&self) -> Config {
+        Config {
+            cpus: self.cpus,
+            memory_mib: MEMORY_MIB,
+            ..Config::new(&self.context.kernel, &self.context.initramfs)
+        }
+    }
+
+    /// The volume's disk and the stick with a random handle of `key_bytes` for it; returns the handle.
+    pub(super) fn add_disks(&self, config: &mut Config, key_bytes: usize) -> Result<Vec<u8>> {
+        let handle = random::<64>()?[..key_bytes].to_vec();
+        config.disks = vec![
+            disk::create(&self.volume_image(), VOLUME)?,
+            disk::create_stick(&self.dir.join("stick.img"), &handle)?,
+        ];
+        Ok(handle)
+    }
+
+    pub(super) fn volume_image(&self) -> PathBuf {
+        self.dir.join("volume.img")
+    }
+
+    pub(super) fn start(&mut self, config: &Config) -> Result<Machine> {
+        self.machines += 1;
+        Machine::start(config, &self.dir.join(format!("machine-{}", self.machines)))
+    }
+
+    /// Starts a machine, types the right pass phrase and waits for PID 1; S is in the registers of every CPU then.
+    pub(super) fn start_unlocked(&mut self, config: &Config) -> Result<(Machine, Guest)> {
+        let mut machine = self.start(config)?;
+        let guest = self.unlock(&mut machine)?;
+        Ok((machine, guest))
+    }
+
+    /// Types the right pass phrase at the prompt of a booting machine.
+    pub(super) fn unlock(&self, machine: &mut Machine) -> Result<Guest> {
+        machine
+            .console
+            .answer_prompt(self.enrollment.pass_phrase(), PATIENCE)?;
+        self.expect_unlocked(machine)
+    }
+
+    /// After a pass phrase was typed: it is accepted, and every CPU has S.
+    pub(super) fn expect_unlocked(&self, machine: &mut Machine) -> Result<Guest> {
+        let (which, _) = machine.console.wait_for_any(&[ACCEPTED, WRONG], PATIENCE)?;
+        ensure!(
+            which == 0,
+            "the right pass phrase was called wrong{}",
+            machine.console.tail()
+        );
+        let mut guest = machine.guest()?;
+        self.expect_secret_everywhere(machine)?;
+        let log = guest.dmesg()?;
+        ensure!(
+            log.contains(ACCEPTED),
+            "dmesg does not tell that the pass phrase was accepted:\n{log}"
+        );
+        Ok(guest)
+    }
+
+    pub(super) fn expect_secret_everywhere(&self, machine: &mut Machine) -> Result<()> {
+        let registers = watch::registers(machine, self.enrollment.s())?;
+        ensure!(
+            registers.iter().all(watch::holds),
+            "not every CPU holds S in DR0..DR3 with breakpoints off: {registers:?}"
+        );
+        Ok(())
+    }
+
+    /// No CPU has S, nor any other value.
+    pub(super) fn expect_no_secret(&self, machine: &mut Machine) -> Result<()> {
+        let answer = machine.qmp.human(crate::registers::COMMAND)?;
+        for cpu in crate::registers::parse(&answer)? {
+            ensure!(
+                *cpu.bytes() == [0; 32],
+                "the debug registers of CPU {} are not empty",
+                cpu.cpu
+            );
+        }
+        Ok(())
+    }
+
+    /// After success: the images go, the logs stay.
+    pub(super) fn clean_up(self) -> Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "img") {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One look at a machine from outside: registers and RAM of the same moment, while its CPUs stand still.
+
+use anyhow::{ensure, Result};
+
+use crate::keyfind::{self, KeyCount};
+use crate::machine::Machine;
+use crate::registers::{self, CpuRegisters};
+use crate::scan::{Hit, Scanner};
+use crate::secrets::Secrets;
+
+/// What was seen.
+#[derive(Debug)]
+pub struct Sight {
+    /// The debug registers of every CPU, compared with S.
+    pub registers: Vec<CpuRegisters>,
+    /// Every run of a secret in RAM.
+    pub hits: Vec<Hit>,
+    /// Number of patterns searched.
+    pub patterns: usize,
+    /// What Debian's aeskeyfind found.
+    pub keys: KeyCount,
+}
+
+impl Sight {
+    /// Stops the machine, looks and lets it go on.
+    pub fn of(machine: &mut Machine, secrets: &Secrets) -> Result<Self> {
+        let scanner = Scanner::new(secrets.patterns());
+        machine.qmp.stop()?;
+        let registers = registers(machine, &secrets.s)?;
+        let hits = scanner.scan_file(machine.ram())?;
+        let keys = keyfind::count_keys(machine.ram(), secrets)?;
+        machine.qmp.cont()?;
+        Ok(Self {
+            registers,
+            hits,
+            patterns: scanner.patterns(),
+            keys,
+        })
+    }
+
+    /// Whether S is in DR0..DR3 of every CPU and no breakpoint is enabled. Without it a scan that finds nothing shows nothing.
+    pub fn secret_in_registers(&self) -> bool {
+        self.registers.iter().all(holds)
+    }
+
+    /// Fails unless S was in the registers and nothing of it in RAM.
+    pub fn expect_nothing_in_ram(&self) -> Result<()> {
+        ensure!(
+            self.secret_in_registers(),
+            "the scan does not count: S is not in the registers of every CPU: {:?}",
+            self.registers
+        );
+        ensure!(
+            self.hits.is_empty() && self.keys.ours == 0,
+            "secrets are in RAM: {} hits, aeskeyfind found {} of our keys; the first hits: {:#?}",
+            self.hits.len(),
+            self.keys.ours,
+            &self.hits[..self.hits.len().min(8)]
+        );
+        Ok(())
+    }
+}
+
+/// The debug registers of every CPU, compared with `s`.
+pub fn registers(machine: &mut Machine, s: &[u8; 32]) -> Result<Vec<CpuRegisters>> {
+    let cpus: Vec<_> = registers::parse(&machine.qmp.human(registers::COMMAND)?)?
+        .iter()
+        .map(|cpu| cpu.check(s))
+        .collect();
+    ensure!(
+        cpus.len() == machine.cpus() as usize,
+        "QEMU showed the registers of {} CPUs instead of {}",
+        cpus.len(),
+        machine.cpus()
+    );
+    Ok(cpus)
+}
+
+/// Whether a CPU holds S with its breakpoints off.
+pub fn holds(cpu: &CpuRegisters) -> bool {
+    cpu.holds_secret && cpu.breakpoints_off
+}

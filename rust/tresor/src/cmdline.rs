@@ -28,16 +28,28 @@ mod tests {
 
     #[test]
     fn the_last_word_counts() {
-        assert_eq!(value(b"a=1 tresor.slot=x b tresor.slot=y\n", b"tresor.slot"), Some(&b"y"[..]));
+        assert_eq!(
+            value(b"a=1 tresor.slot=x b tresor.slot=y\n", b"tresor.slot"),
+            Some(&b"y"[..])
+        );
     }
 
     #[test]
     fn quotes_are_taken_off() {
-        assert_eq!(value(b"tresor.slot=\"x:y\"", b"tresor.slot"), Some(&b"x:y"[..]));
+        assert_eq!(
+            value(b"tresor.slot=\"x:y\"", b"tresor.slot"),
+            Some(&b"x:y"[..])
+        );
     }
 
     #[test]
     fn other_words_and_words_for_init_do_not_count() {
-        assert_eq!(value(b"xtresor.slot=1 tresor.slots=2 tresor.slot -- tresor.slot=3", b"tresor.slot"), None);
+        assert_eq!(
+            value(
+                b"xtresor.slot=1 tresor.slots=2 tresor.slot -- tresor.slot=3",
+                b"tresor.slot"
+            ),
+            None
+        );
     }
 }

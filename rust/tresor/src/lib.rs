@@ -12,8 +12,11 @@
 #[cfg(any(test, feature = "reference", feature = "engines"))]
 extern crate std;
 
+pub mod cmdline;
 pub mod handle;
 pub mod kdf;
+pub mod line;
+pub mod public_secret;
 #[cfg(feature = "reference")]
 pub mod reference;
 pub mod slot;

@@ -5,8 +5,7 @@
 //! The terminal collects the line and does the erasing it knows (DEL). Terminals that send BS for
 //! the backspace key are handled here.
 
-/// The most bytes a pass phrase may have.
-pub const MAX_PASS_PHRASE: usize = 512;
+use super::kdf::PASS_PHRASE_MAX;
 
 /// The byte that Ctrl-C sends; the prompt makes it end a line.
 pub const CTRL_C: u8 = 0x03;
@@ -17,13 +16,13 @@ const BACKSPACE: u8 = 0x08;
 /// A line as the person meant it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// A pass phrase of this many bytes, 1 to [`MAX_PASS_PHRASE`], at the start of the buffer.
+    /// A pass phrase of this many bytes, 1 to [`PASS_PHRASE_MAX`], at the start of the buffer.
     PassPhrase(usize),
     /// Nothing but Enter.
     Empty,
     /// Ctrl-C.
     Cancel,
-    /// More than [`MAX_PASS_PHRASE`] bytes.
+    /// More than [`PASS_PHRASE_MAX`] bytes.
     TooLong,
 }
 
@@ -46,13 +45,13 @@ pub fn finish(buffer: &mut [u8], len: usize) -> Line {
             BACKSPACE => kept = without_last_character(buffer, kept),
             _ => {
                 if let Some(place) = buffer.get_mut(kept) {
-                    * place = byte;
+                    *place = byte;
                     kept += 1;
                 }
             }
         }
     }
-    if cancelled || kept > MAX_PASS_PHRASE {
+    if cancelled || kept > PASS_PHRASE_MAX {
         buffer.fill(0);
     } else if let Some(rest) = buffer.get_mut(kept..) {
         rest.fill(0);
@@ -60,7 +59,7 @@ pub fn finish(buffer: &mut [u8], len: usize) -> Line {
     match kept {
         _ if cancelled => Line::Cancel,
         0 => Line::Empty,
-        1..=MAX_PASS_PHRASE => Line::PassPhrase(kept),
+        1..=PASS_PHRASE_MAX => Line::PassPhrase(kept),
         _ => Line::TooLong,
     }
 }
@@ -78,7 +77,9 @@ fn without_last_character(buffer: &[u8], len: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{finish, Line, MAX_PASS_PHRASE};
+    use std::{vec, vec::Vec};
+
+    use super::{finish, Line, PASS_PHRASE_MAX};
 
     fn typed(bytes: &[u8]) -> (Line, Vec<u8>) {
         let mut buffer = [0xffu8; 600];
@@ -88,18 +89,27 @@ mod tests {
             Line::PassPhrase(len) => len,
             _ => 0,
         };
-        assert!(buffer[kept..].iter().all(|&byte| byte == 0), "what is not the pass phrase is wiped");
+        assert!(
+            buffer[kept..].iter().all(|&byte| byte == 0),
+            "what is not the pass phrase is wiped"
+        );
         (line, buffer[..kept].to_vec())
     }
 
     #[test]
     fn a_pass_phrase_is_what_stands_before_enter() {
-        assert_eq!(typed(b"open \xc3\xa9\x00\xff\n"), (Line::PassPhrase(9), b"open \xc3\xa9\x00\xff".to_vec()));
+        assert_eq!(
+            typed(b"open \xc3\xa9\x00\xff\n"),
+            (Line::PassPhrase(9), b"open \xc3\xa9\x00\xff".to_vec())
+        );
     }
 
     #[test]
     fn backspace_takes_whole_characters() {
-        assert_eq!(typed(b"\x08ab\xc3\xa9\x08\x08c\n"), (Line::PassPhrase(2), b"ac".to_vec()));
+        assert_eq!(
+            typed(b"\x08ab\xc3\xa9\x08\x08c\n"),
+            (Line::PassPhrase(2), b"ac".to_vec())
+        );
         assert_eq!(typed(b"a\x08\x08\n").0, Line::Empty);
     }
 
@@ -110,9 +120,9 @@ mod tests {
 
     #[test]
     fn the_limit_is_exact() {
-        let mut line = vec![b'x'; MAX_PASS_PHRASE];
+        let mut line = vec![b'x'; PASS_PHRASE_MAX];
         line.push(b'\n');
-        assert_eq!(typed(&line).0, Line::PassPhrase(MAX_PASS_PHRASE));
+        assert_eq!(typed(&line).0, Line::PassPhrase(PASS_PHRASE_MAX));
         line.insert(0, b'x');
         assert_eq!(typed(&line).0, Line::TooLong);
     }

@@ -7,12 +7,24 @@
 
 use kernel::prelude::*;
 
-mod cmdline;
-mod handle;
-mod kdf;
 mod kmod;
-mod line;
-mod slot;
+
+/// Declares the modules of the core, which is a library with more users in user space.
+macro_rules! core_modules {
+    ($($(#[$attribute:meta])* $name:ident),* $(,)?) => {
+        $($(#[$attribute])* #[allow(unreachable_pub, dead_code)] mod $name;)*
+    };
+}
+
+core_modules! {
+    cmdline,
+    handle,
+    kdf,
+    line,
+    #[cfg(CONFIG_CRYPTO_SELFTESTS)]
+    public_secret,
+    slot,
+}
 
 module! {
     type: kmod::Tresor,

@@ -9,27 +9,44 @@ use kernel::{
     fpu::FpuSection,
 };
 
-/// Declares a type of routines and the routines of that type.
+/// Declares a type of routines, and the routines of that type.
 macro_rules! routines {
-    ($(#[$doc:meta])* $type:ident ($($arg:ident: $argtype:ty),* $(,)?); $($name:ident),* $(,)?) => {
+    ($(#[$doc:meta])* type $type:ident = $args:tt; $($name:ident),* $(,)?) => {
         $(#[$doc])*
-        pub(crate) type $type = unsafe extern "C" fn($($arg: $argtype),*) -> c_int;
+        pub(crate) type $type = unsafe extern "C" fn $args -> c_int;
         extern "C" {
-            $(pub(crate) fn $name($($arg: $argtype),*) -> c_int;)*
+            $(pub(crate) fn $name $args -> c_int;)*
         }
     };
 }
 
 routines! {
     /// Encrypts or decrypts a run of blocks: see asm/xts-aesni.S.
-    XtsFn(handle: *const c_void, src: *const u8, dst: *mut u8, len: usize, tweak_iv: *const u8, first_block: u64);
-    tresor_xts_aesni_enc_128, tresor_xts_aesni_dec_128, tresor_xts_aesni_enc_256, tresor_xts_aesni_dec_256,
+    type XtsFn = (
+        handle: *const c_void,
+        src: *const u8,
+        dst: *mut u8,
+        len: usize,
+        tweak_iv: *const u8,
+        first_block: u64,
+    );
+    tresor_xts_aesni_enc_128,
+    tresor_xts_aesni_dec_128,
+    tresor_xts_aesni_enc_256,
+    tresor_xts_aesni_dec_256,
 }
 
 routines! {
     /// Makes S from a pass phrase and a slot: see asm/unlock.inc.
-    UnlockFn(pass: *const u8, pass_blocks: u64, salt_block: *const u8, iterations: u64, slot: *const u8);
-    tresor_unlock_shani, tresor_unlock_ssse3,
+    type UnlockFn = (
+        pass: *const u8,
+        pass_blocks: u64,
+        salt_block: *const u8,
+        iterations: u64,
+        slot: *const u8,
+    );
+    tresor_unlock_shani,
+    tresor_unlock_ssse3,
 }
 
 #[cfg(CONFIG_CRYPTO_SELFTESTS)]

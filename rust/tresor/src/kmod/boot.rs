@@ -2,14 +2,19 @@
 
 //! Asking for the pass phrase before init is started.
 
-use core::str;
+use core::fmt::Write;
 use kernel::{
     bindings,
+    fmt,
     prelude::*,
     sync::atomic::{ordering, Atomic},
 };
 
-use super::{console::Consoles, prompt};
+use super::{
+    console::Consoles,
+    prompt,
+    sha256::KernelSha256, //
+};
 use crate::{
     cmdline,
     slot::{Slot, SlotError},
@@ -30,7 +35,7 @@ pub(crate) fn set_ready() {
 /// of it has run.
 #[no_mangle]
 #[link_section = ".init.text"]
-pub extern "C" fn tresor_unlock_at_boot() {
+extern "C" fn tresor_unlock_at_boot() {
     // SAFETY: The command line is a C string that lives as long as the kernel.
     let line = unsafe { CStr::from_char_ptr(bindings::saved_command_line) };
     let Some(text) = cmdline::value(line.to_bytes(), SLOT_PARAMETER) else {
@@ -49,18 +54,21 @@ pub extern "C" fn tresor_unlock_at_boot() {
 #[inline(never)]
 fn unlock(text: &[u8]) -> Result {
     let consoles = Consoles::open()?;
-    match slot(text) {
+    match Slot::parse::<KernelSha256>(text) {
         Ok(slot) => prompt::ask(&consoles, &slot),
         Err(error) => {
-            pr_err!("slot damaged: {}\n", error.as_str());
-            consoles.write(b"\ntresor: slot damaged: ");
-            consoles.write(error.as_str().as_bytes());
-            consoles.write(b"; copy it again from where it was made\n");
+            pr_err!("slot damaged: {}\n", error);
+            let _ = writeln!(
+                &consoles,
+                "\ntresor: slot damaged: {error}; copy it again from where it was made"
+            );
             Err(EINVAL)
         }
     }
 }
 
-fn slot(text: &[u8]) -> Result<Slot, SlotError> {
-    Slot::parse(str::from_utf8(text).map_err(|_| SlotError::NotAscii)?)
+impl fmt::Display for SlotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        core::fmt::Display::fmt(self, f)
+    }
 }

@@ -11,7 +11,11 @@
 use core::ptr;
 use kernel::{
     bindings,
-    error::{from_err_ptr, to_result},
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    fmt,
     prelude::*,
 };
 
@@ -179,6 +183,13 @@ impl Consoles {
         self.terminals
             .iter()
             .find_map(|terminal| terminal.read(buffer))
+    }
+}
+
+impl fmt::Write for &Consoles {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write(text.as_bytes());
+        Ok(())
     }
 }
 

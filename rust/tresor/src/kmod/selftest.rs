@@ -16,16 +16,14 @@ use super::{
     asm, each_cpu,
     state::{self, Phase},
 };
-
-/// The S of the vectors in testmgr_vectors.h.
-const PUBLIC_S: [u8; 32] = crate::kdf::TEST_SECRET;
+use crate::public_secret::PUBLIC_S;
 
 /// Gives every CPU the public S. Fails with `EBUSY` when there is a real one, and with what
 /// [`each_cpu::run`] says.
 ///
 /// Context: process context, may sleep.
 #[no_mangle]
-pub extern "C" fn tresor_selftest_begin() -> c_int {
+extern "C" fn tresor_selftest_begin() -> c_int {
     if !state::change(Phase::Locked, Phase::SelfTest) {
         return EBUSY.to_errno();
     }
@@ -42,7 +40,7 @@ pub extern "C" fn tresor_selftest_begin() -> c_int {
 ///
 /// Context: process context, may sleep.
 #[no_mangle]
-pub extern "C" fn tresor_selftest_end() {
+extern "C" fn tresor_selftest_end() {
     if let Err(error) = on_each_cpu(false) {
         pr_err!("a public key may still be in the debug registers: {:?}\n", error);
     }

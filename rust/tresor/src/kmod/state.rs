@@ -10,7 +10,6 @@ use kernel::{
     bindings,
     cpu::{nr_cpu_ids, CpuId},
     cpumask::Cpumask,
-    prelude::*,
     sync::atomic::{ordering, Atomic},
 };
 

@@ -2,8 +2,10 @@
 
 //! From a pass phrase to S in the registers of every CPU.
 
+use core::ptr;
 use kernel::{
-    bindings, fpu,
+    bindings,
+    fpu,
     prelude::*,
     sync::atomic::{ordering, Atomic},
     time::{
@@ -40,8 +42,10 @@ impl PassPhrase {
 
 impl Drop for PassPhrase {
     fn drop(&mut self) {
-        // SAFETY: The buffer is ours and valid for writes of its length.
-        unsafe { bindings::memzero_explicit(self.0.as_mut_ptr().cast(), BUFFER) };
+        for byte in self.bytes() {
+            // SAFETY: A reference is valid for writes. Volatile, so that it is not left out.
+            unsafe { ptr::from_mut(byte).write_volatile(0) };
+        }
     }
 }
 

@@ -10,6 +10,11 @@ impl Function {
     pub const fn from_address(address: usize) -> Self {
         Self(address)
     }
+
+    /// The address.
+    pub const fn address(self) -> usize {
+        self.0
+    }
 }
 
 /// A call and what is in the registers after it.

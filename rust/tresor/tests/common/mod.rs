@@ -2,6 +2,9 @@
 //! What several test binaries share: handles of wanted keys, memory between guard pages.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod audit;
+pub(crate) mod object;
+
 use std::ptr;
 
 use rustix::mm::{mmap_anonymous, mprotect, munmap, MapFlags, MprotectFlags, ProtFlags};

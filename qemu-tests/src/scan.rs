@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use fs_err::File;
 use memchr::memmem;
 use memmap2::Mmap;
+use serde::{Deserialize, Serialize};
 
 use crate::secrets::{Family, Pattern};
 use table::{WindowTable, WINDOW};
@@ -24,7 +25,7 @@ use table::{WindowTable, WINDOW};
 const CHUNK: usize = 4 << 20;
 
 /// A run of a secret in RAM.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Hit {
     /// Where the run begins: offset in the RAM file. On q35 with less than 2 GiB this is the physical address.
     pub offset: u64,

@@ -73,20 +73,20 @@ pub(super) fn registers(report: &Report) -> String {
             .map(|value| format!("<td><code>{value}</code></td>"))
             .collect();
         let (class, mark) = if cpu.holds_secret {
-            ("yes", "✓ is the secret")
+            ("yes", "✓ secret")
         } else {
-            ("no", "✗ is not the secret")
+            ("no", "✗ other")
         };
         rows.push_str(&format!(
-            "<tr><th>CPU {}</th>{cells}<td class=\"{class}\">{mark}</td></tr>\n",
+            "<tr><th>CPU {}</th><td class=\"{class}\">{mark}</td>{cells}</tr>\n",
             cpu.cpu
         ));
     }
     format!(
         "<section>\n<h2>Where the key was instead</h2>\n\
          <p>Read from outside, while the machine stood still for the search. The test computed the secret from the pass phrase on its own and compared all \
-         256 bits; the middle of each register is hidden here.</p>\n<div class=\"scroll\">\n<table class=\"registers\">\n\
-         <tr><th></th><th>DR0</th><th>DR1</th><th>DR2</th><th>DR3</th><th></th></tr>\n{rows}</table>\n</div>\n</section>\n"
+         256 bits; only the first and last two digits of each register are shown here.</p>\n<div class=\"scroll\">\n<table class=\"registers\">\n\
+         <tr><th></th><th></th><th>DR0</th><th>DR1</th><th>DR2</th><th>DR3</th></tr>\n{rows}</table>\n</div>\n</section>\n"
     )
 }
 

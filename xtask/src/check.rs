@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo xtask test`: every kind of test in one list, and only what the filter can match is prepared.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use crate::hygiene;
 use crate::kernel;
+use crate::machines;
 use crate::paths::Workspace;
 use crate::runner::{Filter, Outcome, Tally};
 use crate::setup::{self, Need};
@@ -38,30 +40,50 @@ fn on_kernel(
     tally: &mut Tally,
 ) -> Result<()> {
     let checks = hygiene::kernel_check_names(filter);
-    if checks.is_empty() {
+    let scenarios = machines::wanted(filter);
+    if checks.is_empty() && scenarios.is_empty() {
         return Ok(());
     }
-    setup::ensure(workspace, Need::BuildAndRun, no_install)?;
-    let built = kernel::prepare(workspace, None)
-        .and_then(|kernel| kernel.build(workspace).map(|bzimage| (kernel, bzimage)));
-    match built {
-        Ok((kernel, _)) => {
-            hygiene::run_on_kernel(workspace, &kernel, filter, tally);
-        }
+    let need = if scenarios.is_empty() {
+        Need::Build
+    } else {
+        Need::BuildAndRun
+    };
+    setup::ensure(workspace, need, no_install)?;
+    let own_kernel = match build_and_check(workspace, filter, tally) {
+        Ok(own_kernel) => own_kernel,
         Err(error) => {
             tally.record(
                 "hygiene::kernel::build",
                 Outcome::Failed(format!("{error:#}")),
                 None,
             );
-            for name in checks {
+            let names = checks.into_iter().map(str::to_owned);
+            for name in names.chain(scenarios.into_iter().map(|scenario| scenario.name)) {
                 tally.record(
-                    name,
+                    &name,
                     Outcome::Skipped("the kernel was not built".to_owned()),
                     None,
                 );
             }
+            return Ok(());
         }
+    };
+    if !scenarios.is_empty() {
+        machines::run(&own_kernel.0, &own_kernel.1, scenarios, tally);
     }
     Ok(())
+}
+
+/// Builds the kernel and runs the checks on it. Returns a copy of the boot image and the directory for its machines; the
+/// kernel tree is free again for other builds.
+fn build_and_check(
+    workspace: &Workspace,
+    filter: Filter<'_>,
+    tally: &mut Tally,
+) -> Result<(PathBuf, PathBuf)> {
+    let kernel = kernel::prepare(workspace, None)?;
+    let bzimage = kernel.build(workspace)?;
+    hygiene::run_on_kernel(workspace, &kernel, filter, tally);
+    machines::own_kernel(workspace, &bzimage, "test")
 }

@@ -139,12 +139,11 @@ fn commit(dir: &Path, message: &str, from: Option<&Message>) -> Result<()> {
         "-m",
         message,
     ]);
-    if let Some(from) = from {
-        command
-            .arg("--author")
-            .arg(&from.from)
-            .arg("--date")
-            .arg(&from.date);
+    if let Some(author) = from.and_then(|message| message.from.as_ref()) {
+        command.arg("--author").arg(author);
+    }
+    if let Some(date) = from.and_then(|message| message.date.as_ref()) {
+        command.arg("--date").arg(date);
     }
     process::output(&mut command).map(drop)
 }
@@ -153,17 +152,27 @@ fn git(dir: &Path, args: &[&str]) -> Result<String> {
     process::output(git_command(dir).args(args))
 }
 
-/// git without the person's settings, hooks and signing key.
+/// git without the person's hooks and signing key. A patch that names no author is by the person who exports it.
 fn git_command(dir: &Path) -> Command {
+    let identity = |key: &str, otherwise: &str| {
+        let asked = process::output(Command::new("git").args(["config", "--global", key]));
+        let value = asked.unwrap_or_default().trim().to_owned();
+        let value = if value.is_empty() {
+            otherwise.to_owned()
+        } else {
+            value
+        };
+        format!("{key}={value}")
+    };
     let mut command = Command::new("git");
     command
         .arg("-C")
         .arg(dir)
         .args([
             "-c",
-            "user.name=export",
+            &identity("user.name", "nobody"),
             "-c",
-            "user.email=export@localhost",
+            &identity("user.email", "nobody@localhost"),
             "-c",
             "core.hooksPath=/dev/null",
         ])

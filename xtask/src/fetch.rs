@@ -132,18 +132,30 @@ pub(crate) fn rust_lib_src(workspace: &Workspace) -> Result<PathBuf> {
 
 /// Unpacks a package into a directory that exists only when complete.
 pub(crate) fn unpack_deb(deb: &Path, dir: &Path) -> Result<()> {
-    let parent = dir
-        .parent()
-        .context("a directory below target/ has a parent")?;
-    fs_err::create_dir_all(parent)?;
-    let scratch = tempfile::tempdir_in(parent)?;
-    process::output(Command::new("dpkg").arg("-x").arg(deb).arg(scratch.path())).context(
+    let partial = beside(dir, "partial");
+    remove_dir(&partial)?;
+    fs_err::create_dir_all(&partial)?;
+    process::output(Command::new("dpkg").arg("-x").arg(deb).arg(&partial)).context(
         "the package could not be unpacked: check the free space, then run the command again",
     )?;
+    remove_dir(dir)?;
+    fs_err::rename(partial, dir)?;
+    Ok(())
+}
+
+/// `dir` with a longer name: where it is made before it takes its name.
+pub(crate) fn beside(dir: &Path, what: &str) -> PathBuf {
+    let mut path = dir.as_os_str().to_owned();
+    path.push(".");
+    path.push(what);
+    PathBuf::from(path)
+}
+
+/// Removes what an interrupted run may have left.
+pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
     if dir.exists() {
         fs_err::remove_dir_all(dir)?;
     }
-    fs_err::rename(scratch.keep(), dir)?;
     Ok(())
 }
 

@@ -139,7 +139,7 @@ fn relevant(log: &str) -> String {
         .iter()
         .any(|mark| lower.contains(mark))
     };
-    match lines.iter().position(|line| is_error(line)) {
+    match lines.iter().position(is_error) {
         Some(first) => lines[first..]
             .iter()
             .filter(|line| build_step(line).is_none())

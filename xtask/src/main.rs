@@ -13,6 +13,7 @@ mod kernel;
 mod layer;
 mod lint;
 mod logged;
+mod machines;
 mod make;
 mod overlay;
 mod patches;

@@ -121,10 +121,10 @@ pub(crate) fn touched_files(patch: &str) -> BTreeSet<PathBuf> {
 /// Subject and body of a patch in the format of git format-patch.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Message {
-    /// `Name <address>`.
-    pub(crate) from: String,
+    /// `Name <address>`, if the patch names its author.
+    pub(crate) from: Option<String>,
     /// `Date:` as written.
-    pub(crate) date: String,
+    pub(crate) date: Option<String>,
     /// Subject without `[PATCH n/m]`.
     pub(crate) subject: String,
     /// The text between the header and `---`.
@@ -136,7 +136,7 @@ impl Message {
     pub(crate) fn parse(patch: &str) -> Result<Self> {
         let (header, rest) = patch
             .split_once("\n\n")
-            .context("the patch has no header (From:, Date:, Subject:)")?;
+            .context("the patch has no header (`Subject:` and an empty line)")?;
         // A long subject goes on in indented lines.
         let header = header.replace("\n ", " ");
         let get = |field: &str| {
@@ -144,9 +144,8 @@ impl Message {
                 .lines()
                 .find_map(|line| line.strip_prefix(field))
                 .map(|value| value.trim().to_owned())
-                .with_context(|| format!("the patch has no `{field}` line"))
         };
-        let subject = get("Subject:")?;
+        let subject = get("Subject:").context("the patch has no `Subject:` line")?;
         let subject = match subject
             .strip_prefix('[')
             .and_then(|rest| rest.split_once(']'))
@@ -159,8 +158,8 @@ impl Message {
             .take_while(|line| *line != "---" && !line.starts_with("diff "))
             .collect();
         Ok(Self {
-            from: get("From:")?,
-            date: get("Date:")?,
+            from: get("From:"),
+            date: get("Date:"),
             subject,
             body: body.join("\n").trim().to_owned(),
         })
@@ -258,7 +257,11 @@ diff --git a/f b/f
             "crypto: a subject that is so long that it goes on"
         );
         assert_eq!(message.body, "Why it is so.");
-        assert_eq!(message.from, "A Person <person@example.org>");
+        assert_eq!(
+            message.from.as_deref(),
+            Some("A Person <person@example.org>")
+        );
+        assert_eq!(Message::parse("Subject: x: y\n\nWhy.\n---\n")?.from, None);
         assert!(Message::parse("diff --git a/f b/f\n").is_err());
         Ok(())
     }

@@ -78,16 +78,12 @@ pub(crate) fn debian(workspace: &Workspace, base: &Base) -> Result<Source> {
     }
     space::require(&workspace.target, space::TREE)?;
     let (package, version) = fetch::kernel_source(workspace, base)?;
-    if source.dir.exists() {
-        fs_err::remove_dir_all(&source.dir)?;
-    }
-    let unpacked = source.dir.with_extension("unpacked");
+    fetch::remove_dir(&source.dir)?;
+    let unpacked = fetch::beside(&source.dir, "unpacked");
     fetch::unpack_deb(&package, &unpacked)?;
     let archive = unpacked.join(format!("usr/src/{}.tar.xz", base.package));
-    let scratch = source.dir.with_extension("scratch");
-    if scratch.exists() {
-        fs_err::remove_dir_all(&scratch)?;
-    }
+    let scratch = fetch::beside(&source.dir, "partial");
+    fetch::remove_dir(&scratch)?;
     fs_err::create_dir_all(&scratch)?;
     logged::listed(
         Command::new("tar")

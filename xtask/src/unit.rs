@@ -23,7 +23,7 @@ struct Program {
 
 /// Runs every wanted test of the workspace.
 pub(crate) fn run(workspace: &Workspace, filter: Filter<'_>, tally: &mut Tally) -> Result<()> {
-    for program in compile(workspace)? {
+    for program in compile(workspace, filter)? {
         run_program(&program, filter, tally)?;
     }
     if filter.may_take("unit::doc::") {
@@ -32,16 +32,19 @@ pub(crate) fn run(workspace: &Workspace, filter: Filter<'_>, tally: &mut Tally) 
     Ok(())
 }
 
-fn compile(workspace: &Workspace) -> Result<Vec<Program>> {
+fn compile(workspace: &Workspace, filter: Filter<'_>) -> Result<Vec<Program>> {
     eprintln!("compiling the tests ...");
     let mut cargo = Command::new("cargo");
+    cargo.args([
+        "test",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+    ]);
+    match filter.0.and_then(package) {
+        Some(package) => cargo.args(["--package", package]),
+        None => cargo.arg("--workspace"),
+    };
     cargo
-        .args([
-            "test",
-            "--workspace",
-            "--no-run",
-            "--message-format=json-render-diagnostics",
-        ])
         .current_dir(&workspace.root)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
@@ -57,6 +60,12 @@ fn compile(workspace: &Workspace) -> Result<Vec<Program>> {
     }
     programs.sort_by(|a, b| a.prefix.cmp(&b.prefix));
     Ok(programs)
+}
+
+/// The one package that a filter `unit::PACKAGE::...` can match.
+fn package(filter: &str) -> Option<&str> {
+    let (package, _) = filter.strip_prefix("unit::")?.split_once("::")?;
+    (package != "doc").then_some(package)
 }
 
 /// A cargo message about a test program, if it is one.
@@ -246,6 +255,14 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out
     #[test]
     fn a_test_without_a_verdict_failed() {
         assert!(matches!(of("slot::tests::crashed"), Outcome::Failed(_)));
+    }
+
+    #[test]
+    fn a_filter_may_name_one_package() {
+        assert_eq!(package("unit::tresor::slot"), Some("tresor"));
+        for several in ["unit::tresor", "unit::doc::x", "slot::", "unit::"] {
+            assert_eq!(package(several), None, "{several}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Console {
     shared: Arc<Shared>,
     /// How much of the output earlier waits have consumed.
     seen: usize,
+    /// Length of the output at the last search.
+    looked_at: usize,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +78,7 @@ impl Console {
             stream,
             shared,
             seen: 0,
+            looked_at: 0,
         })
     }
 
@@ -87,42 +90,52 @@ impl Console {
     /// Like [`Self::wait_for`] for the first of several texts: returns its index and what stood before it.
     pub fn wait_for_any(&mut self, texts: &[&str], limit: Duration) -> Result<(usize, String)> {
         let end = Instant::now() + limit;
-        let shared = Arc::clone(&self.shared);
-        let mut output = shared.lock();
         loop {
-            let fresh = &output.bytes[self.seen..];
-            let first = texts
-                .iter()
-                .enumerate()
-                .filter_map(|(index, text)| Some((find(fresh, text.as_bytes())?, index)))
-                .min();
-            if let Some((at, index)) = first {
-                let before = String::from_utf8_lossy(&fresh[..at]).into_owned();
-                self.seen += at + texts[index].len();
-                return Ok((index, before));
+            if let Some(found) = self.poll_for_any(texts)? {
+                return Ok(found);
             }
-            let panicked = find(fresh, PANIC.as_bytes()).is_some();
             let left = end.saturating_duration_since(Instant::now());
-            let reason = if output.closed {
-                "the machine is gone".to_owned()
-            } else if panicked {
-                "the kernel panicked".to_owned()
-            } else {
-                format!("waited {} s", limit.as_secs())
-            };
-            if output.closed || panicked || left.is_zero() {
-                drop(output);
+            if left.is_zero() {
                 bail!(
-                    "the console never showed {texts:?}: {reason}{}",
+                    "the console never showed {texts:?} within {} s{}",
+                    limit.as_secs(),
                     self.tail()
                 );
             }
-            output = shared
-                .changed
-                .wait_timeout(output, left.min(Duration::from_secs(1)))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            let output = self.shared.lock();
+            if output.bytes.len() == self.looked_at && !output.closed {
+                // A wake-up without output does no harm.
+                drop(self.shared.changed.wait_timeout(output, left));
+            }
         }
+    }
+
+    /// Like [`Self::wait_for_any`] without waiting. Fails if the machine is gone or its kernel panicked.
+    pub fn poll_for_any(&mut self, texts: &[&str]) -> Result<Option<(usize, String)>> {
+        let output = self.shared.lock();
+        let fresh = &output.bytes[self.seen..];
+        let first = texts
+            .iter()
+            .enumerate()
+            .filter_map(|(index, text)| Some((find(fresh, text.as_bytes())?, index)))
+            .min();
+        if let Some((at, index)) = first {
+            let before = String::from_utf8_lossy(&fresh[..at]).into_owned();
+            self.seen += at + texts[index].len();
+            return Ok(Some((index, before)));
+        }
+        self.looked_at = output.bytes.len();
+        let panicked = find(fresh, PANIC.as_bytes()).is_some();
+        let reason = match (panicked, output.closed) {
+            (true, _) => "the kernel panicked",
+            (_, true) => "the machine is gone",
+            _ => return Ok(None),
+        };
+        drop(output);
+        bail!(
+            "the console never showed {texts:?}: {reason}{}",
+            self.tail()
+        );
     }
 
     /// Types bytes as they are.

@@ -7,6 +7,7 @@
 //! person watches, and [`scenarios`], which `cargo xtask test` runs.
 
 pub mod console;
+pub mod demo;
 pub mod enrollment;
 pub mod guest;
 pub mod initramfs;
@@ -14,6 +15,7 @@ pub mod keyfind;
 pub mod machine;
 pub mod qmp;
 pub mod registers;
+pub mod report;
 pub mod scan;
 pub mod scenarios;
 pub mod secrets;

@@ -2,11 +2,14 @@
 
 //! One look at a machine from outside: registers and RAM of the same moment, while its CPUs stand still.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{ensure, Result};
 
 use crate::keyfind::{self, KeyCount};
 use crate::machine::Machine;
 use crate::registers::{self, CpuRegisters};
+use crate::report::RamUse;
 use crate::scan::{Hit, Scanner};
 use crate::secrets::Secrets;
 
@@ -19,6 +22,10 @@ pub struct Sight {
     pub hits: Vec<Hit>,
     /// Number of patterns searched.
     pub patterns: usize,
+    /// How long the search took.
+    pub scan_time: Duration,
+    /// Which parts of RAM were in use.
+    pub ram_use: RamUse,
     /// What Debian's aeskeyfind found.
     pub keys: KeyCount,
 }
@@ -29,13 +36,18 @@ impl Sight {
         let scanner = Scanner::new(secrets.patterns());
         machine.qmp.stop()?;
         let registers = registers(machine, &secrets.s)?;
+        let begin = Instant::now();
         let hits = scanner.scan_file(machine.ram())?;
+        let scan_time = begin.elapsed();
+        let ram_use = RamUse::of_file(machine.ram())?;
         let keys = keyfind::count_keys(machine.ram(), secrets)?;
         machine.qmp.cont()?;
         Ok(Self {
             registers,
             hits,
             patterns: scanner.patterns(),
+            scan_time,
+            ram_use,
             keys,
         })
     }

@@ -31,7 +31,7 @@ pub(super) fn scan_with_control(lab: &mut Lab<'_>) -> Result<()> {
     volume.make_fs(&mut guest)?;
     volume.mount(&mut guest)?;
     FILES.write(&mut guest)?;
-    FILES.verify(&mut guest)?;
+    FILES.expect(&mut guest)?;
     // Also in the middle of work, not only between two requests.
     guest.write_file("/tmp/reader", READER)?;
     guest.run_ok(&[
@@ -59,7 +59,7 @@ pub(super) fn scan_with_control(lab: &mut Lab<'_>) -> Result<()> {
     let stock = Volume::new(STOCK, 64, 512);
     stock.open(&mut guest)?;
     stock.mount(&mut guest)?;
-    FILES.verify(&mut guest)?;
+    FILES.expect(&mut guest)?;
     let sight = Sight::of(&mut machine, &secrets)?;
     for family in [Family::VolumeKey, Family::RoundKey] {
         ensure!(

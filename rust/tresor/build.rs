@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Assembles the kernel's engines for user space (feature `engines`), and tells the tests where the objects are.
+//! Assembles the kernel's engines for user space (feature `engines`), and tells the tests where the
+//! objects are.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
-/// How the names of engines in `asm/` begin. The other files touch debug registers and the IRQ flag, which user space may not.
+/// How the names of engines in `asm/` begin. The other files touch debug registers and the IRQ
+/// flag, which user space may not.
 const ENGINES: [&str; 2] = ["unlock-", "xts-"];
 
 fn main() {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Handles: the public bytes from which, with the register secret S, an engine derives a volume key in registers.
+//! Handles: the public bytes from which, with the register secret S, an engine derives a volume key
+//! in registers.
 //!
-//! Volume key `K1 || K2 = mask XOR AES-256_S(iv + 0..)`, where the addition is on the first eight bytes of `iv`, little-endian, modulo
-//! 2^64. XTS-AES-256 takes four blocks of it, XTS-AES-128 the first two.
+//! Volume key `K1 || K2 = mask XOR AES-256_S(iv + 0..)`, where the addition is on the first eight
+//! bytes of `iv`, little-endian, modulo 2^64. XTS-AES-256 takes four blocks of it, XTS-AES-128 the
+//! first two.
 
 use core::fmt;
 
@@ -59,7 +61,8 @@ impl Variant {
 }
 
 impl Handle {
-    /// Returns the handle of a derived key: any 32 or 64 bytes are one, so no setkey can destroy anything.
+    /// Returns the handle of a derived key: any 32 or 64 bytes are one, so no setkey can destroy
+    /// anything.
     pub fn derived<H: Sha256>(key_bytes: &[u8]) -> Result<Self, BadLength> {
         let digest = match Variant::from_key_len(key_bytes.len())? {
             Variant::Aes128 => {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Framing of PBKDF2-HMAC-SHA256 for the engines, which take whole SHA-256 blocks.
 //!
-//! The engines compute with registers only, so byte-wise work is done before: the pass phrase becomes an HMAC key block or padded
-//! message blocks, the salt a padded message block (RFC 8018, RFC 2104, FIPS 180-4).
+//! The engines compute with registers only, so byte-wise work is done before: the pass phrase
+//! becomes an HMAC key block or padded message blocks, the salt a padded message block (RFC 8018,
+//! RFC 2104, FIPS 180-4).
 
 /// Longest pass phrase, in bytes.
 pub const PASS_PHRASE_MAX: usize = 512;
@@ -16,17 +17,20 @@ pub const SALT: usize = 16;
 /// Bytes after a message that SHA-256's padding needs at least: 0x80 and the length in bits.
 const PADDING_MIN: usize = 1 + 8;
 
-/// SHA-256 (FIPS 180-4), which the environment supplies: the kernel's library, or RustCrypto in user space.
+/// SHA-256 (FIPS 180-4), which the environment supplies: the kernel's library, or RustCrypto in
+/// user space.
 pub trait Sha256 {
     /// Returns the digest of `data`.
     fn digest(data: &[u8]) -> [u8; 32];
 }
 
-/// Turns a pass phrase of `len` bytes at the start of `buf` into what the unlock engines take as `pass`, in place.
+/// Turns a pass phrase of `len` bytes at the start of `buf` into what the unlock engines take as
+/// `pass`, in place.
 ///
-/// Returns `pass_blocks`: 0 if the first block of `buf` now is the zero-padded HMAC key block (`len` at most 64), else the number of
-/// blocks of the SHA-256-padded pass phrase, whose digest is the HMAC key. The rest of `buf` is zeroed. Returns `None`, and leaves
-/// `buf` alone, if `len` is not 1 to [`PASS_PHRASE_MAX`] or `buf` is shorter than [`PASS_PHRASE_BUFFER`].
+/// Returns `pass_blocks`: 0 if the first block of `buf` now is the zero-padded HMAC key block
+/// (`len` at most 64), else the number of blocks of the SHA-256-padded pass phrase, whose digest is
+/// the HMAC key. The rest of `buf` is zeroed. Returns `None`, and leaves `buf` alone, if `len` is
+/// not 1 to [`PASS_PHRASE_MAX`] or `buf` is shorter than [`PASS_PHRASE_BUFFER`].
 pub fn frame_pass_phrase(buf: &mut [u8], len: usize) -> Option<u64> {
     if len == 0 || len > PASS_PHRASE_MAX || buf.len() < PASS_PHRASE_BUFFER {
         return None;
@@ -41,8 +45,9 @@ pub fn frame_pass_phrase(buf: &mut [u8], len: usize) -> Option<u64> {
     u64::try_from(padded / BLOCK).ok()
 }
 
-/// Returns the block that the engines take as `salt_block`: the message of PBKDF2's first HMAC, salt and block index 1, padded as the
-/// second block of a message whose first one is the HMAC key block.
+/// Returns the block that the engines take as `salt_block`: the message of PBKDF2's first HMAC,
+/// salt and block index 1, padded as the second block of a message whose first one is the HMAC key
+/// block.
 pub fn salt_block(salt: &[u8; SALT]) -> [u8; BLOCK] {
     const INDEX: [u8; 4] = 1u32.to_be_bytes();
     const MESSAGE: usize = SALT + INDEX.len();
@@ -69,7 +74,8 @@ pub(super) fn copy<'a>(to: &mut [u8], from: impl IntoIterator<Item = &'a u8>) {
     }
 }
 
-/// Appends SHA-256's padding to the message in the first `len` bytes of `blocks`, which has whole blocks and room for it.
+/// Appends SHA-256's padding to the message in the first `len` bytes of `blocks`, which has whole
+/// blocks and room for it.
 fn pad_message(blocks: &mut [u8], len: usize) -> Option<()> {
     let bits = u64::try_from(len).ok()?.checked_mul(8)?;
     let (first, rest) = blocks.get_mut(len..)?.split_first_mut()?;

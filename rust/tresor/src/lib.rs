@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Formats and engines of `tresor`, a disk-encryption driver whose keys exist only in CPU registers.
+//! Formats and engines of `tresor`, a disk-encryption driver whose keys exist only in registers.
 //!
-//! The kernel driver and the user-space tools share this source. [`slot`], [`handle`] and [`kdf`] are the core: plain `core`, no
-//! allocation, nothing that panics; the kernel compiles the same files as modules of its driver. Everything else is for user space:
+//! The kernel driver and the user-space tools share this source. The core ([`slot`], [`handle`],
+//! [`kdf`], [`cmdline`], [`line`]) is plain `core`, without allocation or panics; the kernel
+//! compiles the same files as modules of its driver. Everything else is for user space:
 //!
-//! * feature `reference`: module `reference`, what the engines compute, in ordinary memory with RustCrypto. The oracle of every test.
-//! * feature `engines`: module `user`, the kernel's own assembly files assembled for user space (x86-64).
+//! * feature `reference`: module `reference`, what the engines compute, in ordinary memory with
+//!   RustCrypto. The oracle of every test.
+//! * feature `engines`: module `user`, the kernel's own assembly files assembled for user space
+//!   (x86-64).
 
 #![no_std]
 

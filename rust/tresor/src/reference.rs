@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the engines compute, computed in ordinary memory with RustCrypto: the oracle of every test, and the MAC of a new slot.
+//! What the engines compute, computed in ordinary memory with RustCrypto: the oracle of every test,
+//! and the MAC of a new slot.
 //!
-//! Nothing here runs in the kernel. Secrets are returned in [`Zeroizing`] and wiped when dropped; callers that handle a person's pass
-//! phrase also lock their memory.
+//! Nothing here runs in the kernel. Secrets are returned in [`Zeroizing`] and wiped when dropped;
+//! callers that handle a person's pass phrase also lock their memory.
 
 use aes::cipher::generic_array::GenericArray;
 use aes::cipher::{BlockEncrypt, KeyInit};
@@ -119,7 +120,8 @@ pub fn unlock(slot: &Slot, pass_phrase: &[u8]) -> Result<Secret, UnlockError> {
     Ok(s)
 }
 
-/// Returns the volume key `K1 || K2` of a handle under S: 32 bytes for XTS-AES-128, 64 for XTS-AES-256.
+/// Returns the volume key `K1 || K2` of a handle under S: 32 bytes for XTS-AES-128, 64 for
+/// XTS-AES-256.
 pub fn volume_key(s: &[u8; 32], handle: &Handle, variant: Variant) -> Zeroizing<Vec<u8>> {
     let mut key = Zeroizing::new(handle.mask[..variant.key_len()].to_vec());
     for (index, block) in (0..).zip(key.chunks_exact_mut(16)) {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Slots: how the register secret S comes from a pass phrase. A slot is public text on the kernel command line.
+//! Slots: how the register secret S comes from a pass phrase. A slot is public text on the kernel
+//! command line.
 //!
 //! `1:pbkdf2-sha256:ITERATIONS:SALT:IV:MASK:MAC:CHECK`, lower case, byte strings in hex:
 //!
 //! * P = PBKDF2-HMAC-SHA256(pass phrase, SALT, ITERATIONS), 32 bytes.
-//! * S = MASK XOR AES-256_P(IV + 0..1); MAC key M = AES-256_P(IV + 2..3). The addition is on the first eight bytes of IV, little-endian,
-//!   modulo 2^64.
-//! * MAC = CBC-MAC under AES-256_M of the two blocks of SHA-256(text up to and including MASK): tells a wrong pass phrase.
-//! * CHECK = first 4 bytes of SHA-256(text up to and including MAC): tells a damaged slot from a wrong pass phrase, without any secret.
+//! * S = MASK XOR AES-256_P(IV + 0..1); MAC key M = AES-256_P(IV + 2..3). The addition is on the
+//!   first eight bytes of IV, little-endian, modulo 2^64.
+//! * MAC = CBC-MAC under AES-256_M of the two blocks of SHA-256(text up to and including MASK):
+//!   tells a wrong pass phrase.
+//! * CHECK = first 4 bytes of SHA-256(text up to and including MAC): tells a damaged slot from a
+//!   wrong pass phrase, without any secret.
 //!
 //! There is one text for each slot: [`Slot::parse`] refuses any other spelling.
 

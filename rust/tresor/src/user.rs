@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The kernel's engines in user space: the same assembly files, with S in a buffer of each thread instead of the debug registers.
+//! The kernel's engines in user space: the same assembly files, with S in a buffer of each thread
+//! instead of the debug registers.
 //!
-//! Meant for tests and for measuring; a program that keeps S in that buffer protects nothing. The buffer starts all zero, which stands
-//! for "no S". It belongs to the calling thread, so tests may run side by side.
+//! Meant for tests and for measuring; a program that keeps S in that buffer protects nothing. The
+//! buffer starts all zero, which stands for "no S". It belongs to the calling thread, so tests may
+//! run side by side.
 
 use core::{fmt, ptr, slice};
 use std::is_x86_feature_detected;
@@ -71,7 +73,8 @@ extern "C" {
 
 /// Sets the calling thread's S; all zero stands for "no S".
 pub fn set_secret(s: &[u8; 32]) {
-    // SAFETY: the buffer has 32 bytes, lives as long as the thread, and only this thread has its address, for this call.
+    // SAFETY: the buffer has 32 bytes, lives as long as the thread, and only this thread has its
+    // address, for this call.
     unsafe { ptr::copy_nonoverlapping(s.as_ptr(), tresor_user_secret_of_thread(), s.len()) }
 }
 
@@ -87,9 +90,11 @@ pub fn clear_secret() {
     unsafe { slice::from_raw_parts_mut(tresor_user_secret_of_thread(), 32) }.zeroize();
 }
 
-/// Makes the calling thread lose what is stored to its S, like a CPU whose debug registers are not writable; or ends that.
+/// Makes the calling thread lose what is stored to its S, like a CPU whose debug registers are not
+/// writable; or ends that.
 pub fn set_read_only(read_only: bool) {
-    // SAFETY: the byte lives as long as the thread, and only this thread has its address, for this call.
+    // SAFETY: the byte lives as long as the thread, and only this thread has its address, for this
+    // call.
     unsafe { tresor_user_read_only_of_thread().write(u8::from(read_only)) }
 }
 
@@ -137,7 +142,8 @@ impl Xts {
 
     /// Encrypts or decrypts `src` into `dst`: a whole data unit or a run of its blocks.
     ///
-    /// All runs of a data unit but the last must have a multiple of 16 bytes, and the last one 16 or more.
+    /// All runs of a data unit but the last must have a multiple of 16 bytes, and the last one 16
+    /// or more.
     pub fn crypt(
         self,
         variant: Variant,
@@ -199,7 +205,8 @@ impl Xts {
 
     /// # Safety
     ///
-    /// `src` must be readable and `dst` writable for `len` bytes; they are the same or do not overlap.
+    /// `src` must be readable and `dst` writable for `len` bytes; they are the same or do not
+    /// overlap.
     #[allow(clippy::too_many_arguments)] // the engine's own
     unsafe fn call(
         self,
@@ -215,8 +222,9 @@ impl Xts {
             return Err(XtsError::BadLength);
         }
         let entry = self.entry(variant, direction);
-        // SAFETY: `Self` exists only where the CPU has the instructions; the caller answers for `src`, `dst` and `len`; the others are
-        // references to as many bytes as the engine reads.
+        // SAFETY: `Self` exists only where the CPU has the instructions; the caller answers for
+        // `src`, `dst` and `len`; the others are references to as many bytes as the engine
+        // reads.
         match unsafe {
             entry(
                 handle.as_ptr(),
@@ -280,8 +288,9 @@ impl Unlock {
         probe::Function::from_address(self.entry as usize)
     }
 
-    /// Computes S from a pass phrase framed by [`crate::kdf::frame_pass_phrase`], which returned `pass_blocks`, and leaves it in the
-    /// calling thread's buffer. `slot` is a slot's engine block.
+    /// Computes S from a pass phrase framed by [`crate::kdf::frame_pass_phrase`], which returned
+    /// `pass_blocks`, and leaves it in the calling thread's buffer. `slot` is a slot's engine
+    /// block.
     ///
     /// # Panics
     ///
@@ -295,8 +304,8 @@ impl Unlock {
         slot: &[u8; ENGINE_BLOCK],
     ) -> Result<(), UnlockError> {
         assert!(pass_blocks <= (PASS_PHRASE_BUFFER / BLOCK) as u64 && iterations > 0);
-        // SAFETY: `Self` exists only where the CPU has the instructions; each argument is a reference to as many bytes as the engine
-        // reads, as the assertion says for `pass`.
+        // SAFETY: `Self` exists only where the CPU has the instructions; each argument is a
+        // reference to as many bytes as the engine reads, as the assertion says for `pass`.
         match unsafe {
             (self.entry)(
                 pass.as_ptr(),

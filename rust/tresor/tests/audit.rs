@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Reads every instruction of the assembled engines: see `common/audit.rs` for the rules.
 //!
-//! The controls change one instruction of a real engine and expect the audit to name the rule that is broken.
+//! The controls change one instruction of a real engine and expect the audit to name the rule that
+//! is broken.
 
 mod common;
 
@@ -64,7 +65,8 @@ fn every_engine_keeps_the_rules() {
     }
 }
 
-/// Eight blocks of the bulk, one of the single step, two of ciphertext stealing: all that an XTS engine writes.
+/// Eight blocks of the bulk, one of the single step, two of ciphertext stealing: all that an XTS
+/// engine writes.
 #[test]
 fn stores_are_those_of_finished_blocks() {
     for function in functions(ENGINES) {

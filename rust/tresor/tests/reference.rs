@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The oracle itself, against vectors from others: RFC 7914 (PBKDF2), IEEE Std 1619 (XTS), and Python's hashlib with OpenSSL (slots).
+//! The oracle itself, against vectors from others: RFC 7914 (PBKDF2), IEEE Std 1619 (XTS), and
+//! Python's hashlib with OpenSSL (slots).
 
 use proptest::prelude::*;
 use tresor::handle::{Handle, Variant};
@@ -10,7 +11,8 @@ fn bytes<const N: usize>(hex: &str) -> [u8; N] {
     hex::decode(hex).unwrap().try_into().unwrap()
 }
 
-/// RFC 7914, section 11, of which P is the first 32 bytes: PBKDF2's blocks of output are independent.
+/// RFC 7914, section 11, of which P is the first 32 bytes: PBKDF2's blocks of output are
+/// independent.
 #[test]
 fn pbkdf2_vectors_of_rfc_7914() {
     let p = reference::pass_phrase_key(b"passwd", b"salt", 1);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Runs the engines with every register and the whole stack filled, and looks at what is left in them.
+//! Runs the engines with every register and the whole stack filled, and looks at what is left in
+//! them.
 //!
-//! The controls change single instructions of the running engine and expect the same look to notice.
+//! The controls change single instructions of the running engine and expect the same look to
+//! notice.
 
 mod common;
 
@@ -22,7 +24,8 @@ use tresor::user::{self, Direction, Unlock};
 const S: [u8; 32] = *b"a register secret of tests only!";
 const MARKER: u64 = 0x6d61_726b_6d61_726b;
 const STACK_FILL: u8 = 0xee;
-/// Bytes at the top of the stack: two words of the trampoline, a return address to it, and one of a window to the engine.
+/// Bytes at the top of the stack: two words of the trampoline, a return address to it, and one of a
+/// window to the engine.
 const STACK_USED: usize = 4 * 8;
 /// rbx, rbp, r12 to r15: the callee's to keep.
 const PRESERVED: [usize; 6] = [3, 5, 12, 13, 14, 15];
@@ -46,7 +49,8 @@ struct Call {
 fn left_behind(call: &Call) -> Vec<String> {
     let mut stack = vec![STACK_FILL; 2 * PAGE];
     user::set_secret(&call.s);
-    // SAFETY: an engine that this CPU can run, with pointers to what it asks for; a control's change keeps its calling convention.
+    // SAFETY: an engine that this CPU can run, with pointers to what it asks for; a control's
+    // change keeps its calling convention.
     let probe = unsafe { Probe::run(call.entry, call.arguments, MARKER, &mut stack) };
     user::clear_secret();
     assert_eq!(probe.general[0] & 0xff, call.status, "{}", call.symbol);
@@ -150,7 +154,8 @@ fn xts_calls() -> Vec<Call> {
     calls
 }
 
-/// The first tweaks of a data unit of XTS-AES-256: AES-256_K2 of its number, doubled in GF(2^128) for each block (IEEE Std 1619, 5.2).
+/// The first tweaks of a data unit of XTS-AES-256: AES-256_K2 of its number, doubled in GF(2^128)
+/// for each block (IEEE Std 1619, 5.2).
 fn tweaks(k2: &[u8; 32], tweak_iv: &[u8; 16]) -> Vec<Vec<u8>> {
     let first = u128::from_le_bytes(*reference::key_stream(k2, tweak_iv, 0));
     let double = |tweak: &u128| Some(tweak << 1 ^ if tweak >> 127 == 1 { 0x87 } else { 0 });
@@ -228,7 +233,8 @@ impl Change {
         let at = entry.address() + usize::try_from(instruction.ip()).unwrap();
         let mut bytes = vec![0x90; instruction.len()];
         bytes[..code.len()].copy_from_slice(code);
-        // SAFETY: the address is of this instruction, in the engine that is linked into this program; nothing runs it now.
+        // SAFETY: the address is of this instruction, in the engine that is linked into this
+        // program; nothing runs it now.
         let original = unsafe { std::slice::from_raw_parts(at as *const u8, bytes.len()) }.to_vec();
         assert_eq!(
             zeroed(&Decoder::new(64, &original, 0).decode()),
@@ -250,7 +256,8 @@ fn write_code(at: usize, bytes: &[u8]) {
     let start = at & !(PAGE - 1);
     let len = (at + bytes.len()).next_multiple_of(PAGE) - start;
     let all = MprotectFlags::READ | MprotectFlags::WRITE | MprotectFlags::EXEC;
-    // SAFETY: these pages are the program's own code. They stay executable, and no other test runs an engine now.
+    // SAFETY: these pages are the program's own code. They stay executable, and no other test runs
+    // an engine now.
     unsafe {
         mprotect(start as *mut _, len, all).unwrap();
         std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len());
@@ -263,7 +270,8 @@ fn write_code(at: usize, bytes: &[u8]) {
     }
 }
 
-/// The sixteen wipes before the return that a call with this status takes: both come in the same order.
+/// The sixteen wipes before the return that a call with this status takes: both come in the same
+/// order.
 fn wipes(function: &Function, status: u64) -> Vec<Instruction> {
     let instructions = function.instructions();
     let is_return = |(at, instruction): (usize, &Instruction)| {
@@ -304,7 +312,8 @@ fn control_what_is_left_behind_is_noticed() {
     let _one = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
     let functions = functions(env!("TRESOR_ENGINE_OBJECTS"));
     let mut missed = Vec::new();
-    // 511 bytes of XTS fill every register, and so does a wrong pass phrase; after the right one three are zero anyway.
+    // 511 bytes of XTS fill every register, and so does a wrong pass phrase; after the right one
+    // three are zero anyway.
     let calls: Vec<_> = xts_calls().into_iter().chain(unlock_calls()).collect();
     for call in calls.iter().filter(|call| {
         call.arguments[3] == 511 || call.symbol.contains("unlock") && call.status == 1
@@ -352,7 +361,8 @@ fn control_what_is_left_behind_is_noticed() {
 fn control_secret_in_a_general_register_is_noticed() {
     let _one = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
     let functions = functions(env!("TRESOR_ENGINE_OBJECTS"));
-    // xmm13 is START_B in asm/xts-aesni.S: at the end of an encryption it still holds the second half of K1.
+    // xmm13 is START_B in asm/xts-aesni.S: at the end of an encryption it still holds the second
+    // half of K1.
     let calls = xts_calls();
     let call = calls
         .iter()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The unlock engines against the reference: every length of pass phrase, iterations, wrong pass phrases, S that cannot be.
+//! The unlock engines against the reference: every length of pass phrase, iterations, wrong pass
+//! phrases, S that cannot be.
 
 mod common;
 
@@ -40,8 +41,8 @@ fn unlock(engine: Unlock, slot: &Slot, pass_phrase: &[u8]) -> Result<(), UnlockE
     )
 }
 
-/// Slots have 1000 iterations or more; the engines take any number. So: P for `iterations`, and an engine block whose MAC is made with
-/// the slot's other parts.
+/// Slots have 1000 iterations or more; the engines take any number. So: P for `iterations`, and an
+/// engine block whose MAC is made with the slot's other parts.
 fn engine_block(slot: &Slot, p: &[u8; 32]) -> [u8; 96] {
     let mut block = slot.engine_block::<Sha256>();
     block[80..].copy_from_slice(&reference::mac(slot, p));

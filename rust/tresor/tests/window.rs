@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Reads every instruction of the kernel's windows: the policy at the head of `asm/window-dr.S`, word by word.
+//! Reads every instruction of the kernel's windows: the policy at the head of `asm/window-dr.S`,
+//! word by word.
 
 mod common;
 
@@ -34,7 +35,8 @@ fn audit(window: &Function) -> Vec<String> {
         &body[1],
     );
 
-    // A window that is started again must find what it reads: S's home for load, S's registers for store.
+    // A window that is started again must find what it reads: S's home for load, S's registers for
+    // store.
     let source = |register: Register| match window.name.as_str() {
         "tresor_load_s" => register.is_dr(),
         _ => [Register::XMM0, Register::XMM1].contains(&register),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The XTS engine against the oracle: Wycheproof, every length, alignments, cut data units, guard pages, no S.
+//! The XTS engine against the oracle: Wycheproof, every length, alignments, cut data units, guard
+//! pages, no S.
 
 mod common;
 
@@ -133,7 +134,8 @@ fn every_alignment() {
     }
 }
 
-/// The handle and the tweak iv are read within their bounds, too; one argument after the other ends or starts at a guard page.
+/// The handle and the tweak iv are read within their bounds, too; one argument after the other ends
+/// or starts at a guard page.
 #[test]
 fn handle_and_tweak_iv_between_guard_pages() {
     user::set_secret(&S);

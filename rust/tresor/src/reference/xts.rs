@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! XTS-AES-128 and XTS-AES-256 with ciphertext stealing (IEEE Std 1619-2018), from `aes` and `xts-mode`.
+//! XTS-AES-128 and XTS-AES-256 with ciphertext stealing (IEEE Std 1619-2018), from `aes` and
+//! `xts-mode`.
 
 use aes::cipher::generic_array::GenericArray;
 use aes::cipher::{BlockCipher, BlockDecrypt, BlockEncrypt, KeyInit, KeySizeUser};
@@ -11,7 +12,8 @@ use xts_mode::Xts128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadDataUnit;
 
-/// Encrypts one data unit of at least 16 bytes in place. `key` is `K1 || K2`; `tweak_iv` is the number of the data unit, little-endian.
+/// Encrypts one data unit of at least 16 bytes in place. `key` is `K1 || K2`; `tweak_iv` is the
+/// number of the data unit, little-endian.
 pub fn encrypt(key: &[u8], tweak_iv: &[u8; 16], data_unit: &mut [u8]) -> Result<(), BadDataUnit> {
     match (key.len(), data_unit.len()) {
         (_, ..16) => return Err(BadDataUnit),

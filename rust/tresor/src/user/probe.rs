@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Runs an engine with every register filled, on a stack of its own, and records what it leaves behind: for tests.
+//! Runs an engine with every register filled, on a stack of its own, and records what it leaves
+//! behind: for tests.
 
 /// An engine's entry.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,8 @@ pub struct Probe {
     function: usize,
     arguments: [u64; 6],
     stack_top: *mut u8,
-    /// The general registers in the order of their numbers: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 to r15.
+    /// The general registers in the order of their numbers: rax, rcx, rdx, rbx, rsp, rbp, rsi,
+    /// rdi, r8 to r15.
     pub general: [u64; 16],
     /// The vector registers xmm0 to xmm15.
     pub vectors: [[u8; 16]; 16],
@@ -35,12 +37,14 @@ extern "C" {
 }
 
 impl Probe {
-    /// Calls `function` with every register that holds no argument filled with `marker`, and `stack` as its stack.
+    /// Calls `function` with every register that holds no argument filled with `marker`, and
+    /// `stack` as its stack.
     ///
     /// # Safety
     ///
-    /// `function` must be an engine that this CPU can run, or keep the System V calling convention, must accept the arguments, and
-    /// must need no more than `stack`, which must have at least 64 bytes.
+    /// `function` must be an engine that this CPU can run, or keep the System V calling convention,
+    /// must accept the arguments, and must need no more than `stack`, which must have at least
+    /// 64 bytes.
     pub unsafe fn run(
         function: Function,
         arguments: [u64; 6],
@@ -57,7 +61,8 @@ impl Probe {
             general: [0; 16],
             vectors: [[0; 16]; 16],
         };
-        // SAFETY: the record is valid for the call; the caller answers for the function, its arguments and its stack.
+        // SAFETY: the record is valid for the call; the caller answers for the function, its
+        // arguments and its stack.
         unsafe { tresor_user_probe(&mut probe, marker) };
         probe
     }

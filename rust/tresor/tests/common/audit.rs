@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The rules that every instruction of an engine keeps, so that nothing secret leaves the vector registers.
+//! The rules that every instruction of an engine keeps, so that nothing secret leaves the vector
+//! registers.
 //!
-//! Secrets are in vector registers only: they come from a window, and no instruction moves a vector register to a general one. So
-//! general registers, and with them every address, are public; what is left is to look at each store, each flag that depends on a
-//! vector register, and each way out.
+//! Secrets are in vector registers only: they come from a window, and no instruction moves a vector
+//! register to a general one. So general registers, and with them every address, are public; what
+//! is left is to look at each store, each flag that depends on a vector register, and each way out.
 
 use iced_x86::{
     EncodingKind, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind,
@@ -16,14 +17,16 @@ use super::object::Function;
 pub(crate) struct Policy {
     /// Register through which results go to memory, if any do.
     pub(crate) destination: Option<Register>,
-    /// How many times a flag may depend on a secret: each is a decision that the engine's head tells of.
+    /// How many times a flag may depend on a secret: each is a decision that the engine's head
+    /// tells of.
     pub(crate) declassified: usize,
 }
 
 /// A rule that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// Memory is written through the destination only; the stack has nothing but return addresses of windows.
+    /// Memory is written through the destination only; the stack has nothing but return addresses
+    /// of windows.
     Store,
     /// Nothing is moved from a vector register to a general one.
     Leak,
@@ -149,7 +152,8 @@ fn is_result(instruction: &Instruction, policy: &Policy) -> bool {
         && instruction.segment_prefix() == Register::None
 }
 
-/// Whether the instructions before a return zero every vector register, whichever way they are reached.
+/// Whether the instructions before a return zero every vector register, whichever way they are
+/// reached.
 fn wiped_before(before: &[Instruction], function: &Function) -> bool {
     let mut factory = InstructionInfoFactory::new();
     let all = function.instructions();

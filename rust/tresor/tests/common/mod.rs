@@ -21,7 +21,8 @@ pub(crate) fn xts() -> Xts {
     Xts::detect().expect("these tests need a CPU with AES-NI and SSE4.1")
 }
 
-/// The handle whose volume key under `s` is `key`: as the key is mask XOR key stream, the mask is key XOR key stream.
+/// The handle whose volume key under `s` is `key`: as the key is mask XOR key stream, the mask is
+/// key XOR key stream.
 pub(crate) fn handle_of_key(s: &[u8; 32], iv: [u8; 16], key: &[u8]) -> Handle {
     let variant = Variant::from_key_len(key.len()).unwrap();
     let mut handle = Handle { iv, mask: [0; 64] };
@@ -96,7 +97,8 @@ impl Guarded {
 
     /// All bytes between the guard pages.
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the pages are mapped for reading and writing, and `self` is borrowed for as long as the slice.
+        // SAFETY: the pages are mapped for reading and writing, and `self` is borrowed for as long
+        // as the slice.
         unsafe { std::slice::from_raw_parts_mut(self.base.add(PAGE), self.pages * PAGE) }
     }
 

@@ -9,7 +9,9 @@ use crate::base::{read_series, Base};
 use crate::checkpatch;
 use crate::export;
 use crate::kernel::Kernel;
+use crate::layer::Files;
 use crate::lint;
+use crate::overlay;
 use crate::patches::{self, Message};
 use crate::paths::Workspace;
 use crate::runner::{Filter, Tally};
@@ -23,7 +25,7 @@ type KernelCheck = fn(&Workspace, &Kernel) -> Result<()>;
 
 const CHECKS: &[(&str, Check)] = &[
     ("hygiene::patches::series", |workspace| {
-        series(&workspace.patches())
+        series(&workspace.patches(), &overlay::files(&workspace.root)?)
     }),
     ("hygiene::rustfmt::workspace", lint::workspace_rustfmt),
     ("hygiene::clippy::workspace", |workspace| {
@@ -90,7 +92,7 @@ pub(crate) fn exported_checkpatch(workspace: &Workspace, kernel: &Kernel) -> Res
 }
 
 /// Base, series and patch files belong together.
-fn series(dir: &Path) -> Result<()> {
+fn series(dir: &Path, new: &Files) -> Result<()> {
     Base::read(dir)?;
     let series = read_series(dir)?;
     let mut wrong = Vec::new();
@@ -109,7 +111,7 @@ fn series(dir: &Path) -> Result<()> {
         }
         match fs_err::read_to_string(path) {
             Ok(text) => wrong.extend(
-                bad_head(&text)
+                bad_patch(&text, new)
                     .into_iter()
                     .map(|finding| format!("{name}: {finding}")),
             ),
@@ -129,8 +131,8 @@ fn series(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong with a patch's subject and message.
-fn bad_head(text: &str) -> Vec<String> {
+/// What is wrong with a patch's subject, message and files.
+fn bad_patch(text: &str, new: &Files) -> Vec<String> {
     let message = match Message::parse(text) {
         Ok(message) => message,
         Err(error) => return vec![error.to_string()],
@@ -148,8 +150,13 @@ fn bad_head(text: &str) -> Vec<String> {
     if text.lines().any(|line| line.starts_with("Signed-off-by:")) {
         wrong.push("only the person who sends a patch signs it off".to_owned());
     }
-    if text.lines().any(|line| line == "--- /dev/null") {
-        wrong.push("new files belong under rust/, patches change existing files only".to_owned());
+    for path in patches::touched_files(text) {
+        if new.contains_key(&path) {
+            wrong.push(format!(
+                "{} lives under rust/ and would exist twice",
+                path.display()
+            ));
+        }
     }
     wrong
 }
@@ -185,7 +192,10 @@ mod tests {
 
     #[test]
     fn a_consistent_series_passes() -> Result<()> {
-        series(directory("0001-a.patch\n", &[("0001-a.patch", GOOD)])?.path())
+        series(
+            directory("0001-a.patch\n", &[("0001-a.patch", GOOD)])?.path(),
+            &Files::new(),
+        )
     }
 
     #[test]
@@ -195,7 +205,7 @@ mod tests {
             ("", vec![("0001-a.patch", GOOD)], "not in the series"),
             ("0002-a.patch\n", vec![("0002-a.patch", GOOD)], "number"),
         ] {
-            let error = series(directory(text, &patches)?.path())
+            let error = series(directory(text, &patches)?.path(), &Files::new())
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(why), "{error}");
@@ -204,16 +214,17 @@ mod tests {
     }
 
     #[test]
-    fn bad_heads_are_found() {
-        assert_eq!(bad_head(GOOD), Vec::<String>::new());
+    fn bad_patches_are_found() {
+        let new = Files::from([("rust/kernel/crypto.rs".into(), Vec::new())]);
+        assert_eq!(bad_patch(GOOD, &new), Vec::<String>::new());
         for bad in [
             GOOD.replace("crypto: add", "add"),
             GOOD.replace("Why.\n", ""),
             GOOD.replace("Why.", "Why.\n\nSigned-off-by: P <p@example.org>"),
-            GOOD.replace("diff --git", "--- /dev/null\n+++ b/x\ndiff --git"),
+            format!("{GOOD}--- /dev/null\n+++ b/rust/kernel/crypto.rs\n"),
             GOOD.replace("Subject", "Object"),
         ] {
-            assert_eq!(bad_head(&bad).len(), 1, "{bad}");
+            assert_eq!(bad_patch(&bad, &new).len(), 1, "{bad}");
         }
     }
 

@@ -6,6 +6,7 @@ mod base;
 mod check;
 mod checkpatch;
 mod config;
+mod demo;
 mod export;
 mod fetch;
 mod hygiene;
@@ -55,6 +56,8 @@ enum Task {
     /// Fetch, patch, configure and build the kernel.
     #[command(subcommand)]
     Kernel(KernelTask),
+    /// Show it: a volume through a reboot, its key nowhere in RAM, and stock AES beside it.
+    Demo(demo::Options),
     /// Run the tests whose name contains FILTER: unit::..., hygiene::..., qemu::...
     Test {
         /// Part of a test's name.
@@ -114,6 +117,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Task::Kernel(task) => {
             setup::ensure(&workspace, Need::Build, cli.no_install)?;
             run_kernel(&workspace, task)?;
+        }
+        Task::Demo(options) => {
+            setup::ensure(&workspace, Need::BuildAndRun, cli.no_install)?;
+            return demo::run(&workspace, options);
         }
         Task::Test { filter } => return check::run(&workspace, filter.as_deref(), cli.no_install),
     }

@@ -19,6 +19,7 @@ pub(super) const COLUMNS: usize = 64;
 pub(super) const ROWS: usize = 32;
 
 const PAGE: usize = 4096;
+static ZEROS: [u8; PAGE] = [0; PAGE];
 
 /// How much of each cell of RAM is in use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +53,7 @@ impl RamUse {
                 let pages = cell.len().div_ceil(PAGE);
                 let used = cell
                     .chunks(PAGE)
-                    .filter(|page| page.iter().any(|byte| *byte != 0))
+                    .filter(|page| **page != ZEROS[..page.len()])
                     .count();
                 // At most 100.
                 (100 * used).div_ceil(pages) as u8

@@ -53,7 +53,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     println!("{}", report::text(&report));
     write(options.html.as_deref(), || report::html(&report))?;
     write(options.json.as_deref(), || report::json(&report))?;
-    Ok(if report.verdict().passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.verdict().passed() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn write(file: Option<&Path>, text: impl FnOnce() -> String) -> Result<()> {

@@ -64,6 +64,46 @@ pub(crate) enum Need {
     BuildAndRun,
 }
 
+/// What this machine has.
+struct Found {
+    /// Names of the installed packages.
+    packages: Vec<String>,
+    libclang: bool,
+    qemu: Option<(u32, u32)>,
+}
+
+impl Found {
+    fn look() -> Result<Self> {
+        Ok(Self {
+            packages: installed_packages()?,
+            libclang: libclang_dir().is_some(),
+            qemu: qemu_version(),
+        })
+    }
+
+    fn qemu_is_missing(&self, need: Need) -> bool {
+        need == Need::BuildAndRun && self.qemu.is_none_or(|version| version < QEMU_MIN)
+    }
+
+    /// Packages to install, in the order of the lists above.
+    fn missing(&self, need: Need) -> Vec<String> {
+        let run: &[&str] = if need == Need::BuildAndRun { RUN } else { &[] };
+        let mut missing: Vec<String> = BUILD
+            .iter()
+            .chain(run)
+            .filter(|package| !self.packages.iter().any(|name| name == *package))
+            .map(|&package| package.to_owned())
+            .collect();
+        if !self.libclang {
+            missing.push(format!("libclang-{LIBCLANG_TRIED}-dev"));
+        }
+        if self.qemu_is_missing(need) {
+            missing.extend(QEMU.iter().map(|&package| package.to_owned()));
+        }
+        missing
+    }
+}
+
 /// Finds what is missing and installs it, or, with `no_install`, refuses with the list.
 pub(crate) fn ensure(workspace: &Workspace, need: Need, no_install: bool) -> Result<()> {
     if Command::new("dpkg-query")
@@ -75,34 +115,15 @@ pub(crate) fn ensure(workspace: &Workspace, need: Need, no_install: bool) -> Res
             "this machine has no dpkg: the kernel and QEMU are set up on Debian 12 or newer only"
         );
     }
-    let mut missing: Vec<String> = Vec::new();
-    let wanted: Vec<&str> = match need {
-        Need::Build => BUILD.to_vec(),
-        Need::BuildAndRun => BUILD.iter().chain(RUN).copied().collect(),
-    };
-    let installed = installed_packages()?;
-    let has = |package: &str| installed.iter().any(|name| name == package);
-    missing.extend(
-        wanted
-            .iter()
-            .filter(|package| !has(package))
-            .map(|&package| package.to_owned()),
-    );
-    let libclang_missing = libclang_dir().is_none();
-    if libclang_missing {
-        missing.push(format!("libclang-{LIBCLANG_TRIED}-dev"));
-    }
-    let qemu = (need == Need::BuildAndRun).then(qemu_version).flatten();
-    let qemu_missing = need == Need::BuildAndRun && qemu.is_none_or(|version| version < QEMU_MIN);
-    if qemu_missing {
-        missing.extend(QEMU.iter().map(|&package| package.to_owned()));
-    }
+    let found = Found::look()?;
+    let mut missing = found.missing(need);
+    let qemu_missing = found.qemu_is_missing(need);
     if missing.is_empty() {
         return Ok(());
     }
 
     let mut why = format!("missing Debian packages: {}", missing.join(" "));
-    if let (true, Some((major, minor))) = (qemu_missing, qemu) {
+    if let (true, Some((major, minor))) = (qemu_missing, found.qemu) {
         why.push_str(&format!(
             "\nQEMU {major}.{minor} is too old: {}.{} or newer is needed",
             QEMU_MIN.0, QEMU_MIN.1
@@ -113,7 +134,7 @@ pub(crate) fn ensure(workspace: &Workspace, need: Need, no_install: bool) -> Res
     }
     let as_root = rustix::process::geteuid().is_root();
     if !as_root && Command::new("sudo").arg("--version").output().is_err() {
-        bail!("{why}\nthey can be installed by root only, and there is no sudo: run `cargo xtask setup` as root");
+        bail!("{why}\nonly root can install them, and there is no sudo: run `cargo xtask setup` as root");
     }
     eprintln!(
         "{why}\ninstalling them with apt (its source list is below {})",
@@ -122,7 +143,7 @@ pub(crate) fn ensure(workspace: &Workspace, need: Need, no_install: bool) -> Res
 
     let apt = Apt::for_install(workspace)?;
     apt.update()?;
-    if libclang_missing
+    if !found.libclang
         && apt
             .versions(&format!("libclang-{LIBCLANG_TRIED}-dev"))?
             .is_empty()
@@ -236,6 +257,46 @@ fn debian_upstream(version: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn complete() -> Found {
+        Found {
+            packages: BUILD
+                .iter()
+                .chain(RUN)
+                .map(|&name| name.to_owned())
+                .collect(),
+            libclang: true,
+            qemu: Some((10, 0)),
+        }
+    }
+
+    #[test]
+    fn a_complete_machine_misses_nothing() {
+        assert!(complete().missing(Need::BuildAndRun).is_empty());
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let mut found = complete();
+        found
+            .packages
+            .retain(|name| name != "flex" && name != "aeskeyfind");
+        found.libclang = false;
+        assert_eq!(
+            found.missing(Need::BuildAndRun),
+            ["flex", "aeskeyfind", "libclang-19-dev"]
+        );
+        assert_eq!(found.missing(Need::Build), ["flex", "libclang-19-dev"]);
+    }
+
+    #[test]
+    fn an_old_qemu_is_missing_for_running_only() {
+        for qemu in [None, Some((7, 2))] {
+            let found = Found { qemu, ..complete() };
+            assert_eq!(found.missing(Need::BuildAndRun), QEMU);
+            assert!(found.missing(Need::Build).is_empty());
+        }
+    }
 
     #[test]
     fn qemu_versions() {

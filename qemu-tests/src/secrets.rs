@@ -21,7 +21,8 @@ use forms::{HexCase, Order};
 use key_schedule::{forward_round_keys, inverse_round_keys};
 
 /// A pass phrase shorter than this is not searched: text that short is found in any RAM by chance, so neither a hit
-/// nor its absence would mean anything. Reports must say so (see [`Secrets::pass_phrase_counts`]).
+/// nor its absence would mean anything. Reports must say so (see [`Secrets::pass_phrase_counts`]). Nor should a test's
+/// pass phrase be a word or a name of the kernel's: "password" is in every kernel image.
 pub const MIN_PASS_PHRASE_LEN: usize = 6;
 
 /// Shortest run of a binary secret that counts as a find, in bytes: half an AES block. In 512 MiB of RAM ten thousand
@@ -176,23 +177,9 @@ impl Secrets {
                 &[Order::Memory],
             );
         }
-        for (label, block) in hmac::key_blocks(&self.pass_phrase) {
-            let min_run = if self.pass_phrase.len() < MIN_RUN {
-                block.len()
-            } else {
-                MIN_RUN
-            };
-            out.add(label.clone(), Family::KdfState, block.to_vec(), min_run);
-            let swapped = Order::Swap32.apply(&block);
-            out.add(
-                format!("{label}, {}", Order::Swap32),
-                Family::KdfState,
-                swapped,
-                min_run,
-            );
-        }
         if self.pass_phrase_counts() {
             out.pass_phrase(&self.pass_phrase);
+            out.key_blocks(&self.pass_phrase);
         }
         out.0
     }
@@ -263,6 +250,22 @@ impl Patterns {
                 rk,
                 &Order::ALL,
             );
+        }
+    }
+
+    /// The pass phrase as HMAC pads it.
+    fn key_blocks(&mut self, text: &[u8]) {
+        for (label, block) in hmac::key_blocks(text) {
+            // The block of a short pass phrase ends in padding, which every other HMAC in RAM has, too.
+            let min_run = if text.len() < block.len() {
+                block.len()
+            } else {
+                MIN_RUN
+            };
+            for order in [Order::Memory, Order::Swap32] {
+                let label = format!("{label}, {order}");
+                self.add(label, Family::KdfState, order.apply(&block), min_run);
+            }
         }
     }
 

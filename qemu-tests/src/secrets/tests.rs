@@ -125,3 +125,23 @@ fn a_volume_key_of_another_length_is_refused() {
         .expect("48 bytes are no XTS key here");
     assert!(error.to_string().contains("48"), "{error}");
 }
+
+/// What other HMAC computations leave in RAM must not look like ours.
+#[test]
+fn padding_of_a_foreign_hmac_is_no_hit() {
+    for pad in [0x36, 0x5c] {
+        let mut ram = vec![0; 4096];
+        ram[100..164].fill(pad);
+        for text in [&b"123456"[..], b"123456789", b"1234567890abcde"] {
+            let scanner = crate::scan::Scanner::new(example(text, 32).patterns());
+            // The last character of our pass phrase is also that of the foreign key.
+            ram[99] = text[text.len() - 1] ^ pad;
+            assert_eq!(scanner.scan(&ram), []);
+            for (i, character) in text.iter().enumerate() {
+                ram[100 - text.len() + i] = character ^ pad;
+            }
+            assert_eq!(scanner.scan(&ram).len(), 1, "our own key block");
+            ram[..100].fill(0);
+        }
+    }
+}

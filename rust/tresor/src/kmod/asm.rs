@@ -3,49 +3,54 @@
 //! The assembly routines, declared once, and safe functions around those that only move S.
 //!
 //! Each must run in a section in which the kernel may use the FPU; an [`FpuSection`] is the proof.
+//!
+//! They are called by name, never through a pointer: no entry of theirs is a target of indirect
+//! calls.
 
 use kernel::{
-    ffi::{c_int, c_void},
-    fpu::FpuSection,
+    ffi::c_int,
+    fpu::FpuSection, //
 };
 
-/// Declares a type of routines, and the routines of that type.
+/// Declares routines that take the same arguments.
 macro_rules! routines {
-    ($(#[$doc:meta])* type $type:ident = $args:tt; $($name:ident),* $(,)?) => {
-        $(#[$doc])*
-        pub(crate) type $type = unsafe extern "C" fn $args -> c_int;
+    ($args:tt; $($(#[$doc:meta])* $name:ident),* $(,)?) => {
         extern "C" {
-            $(pub(crate) fn $name $args -> c_int;)*
+            $($(#[$doc])* pub(crate) fn $name $args -> c_int;)*
         }
     };
 }
 
 routines! {
-    /// Encrypts or decrypts a run of blocks: see asm/xts-aesni.S.
-    type XtsFn = (
-        handle: *const c_void,
+    (
+        handle: *const u8,
         src: *const u8,
         dst: *mut u8,
         len: usize,
         tweak_iv: *const u8,
         first_block: u64,
     );
+    /// See asm/xts-aesni.S.
     tresor_xts_aesni_enc_128,
+    /// See asm/xts-aesni.S.
     tresor_xts_aesni_dec_128,
+    /// See asm/xts-aesni.S.
     tresor_xts_aesni_enc_256,
+    /// See asm/xts-aesni.S.
     tresor_xts_aesni_dec_256,
 }
 
 routines! {
-    /// Makes S from a pass phrase and a slot: see asm/unlock.inc.
-    type UnlockFn = (
+    (
         pass: *const u8,
         pass_blocks: u64,
         salt_block: *const u8,
         iterations: u64,
         slot: *const u8,
     );
+    /// See asm/unlock.inc.
     tresor_unlock_shani,
+    /// See asm/unlock.inc.
     tresor_unlock_ssse3,
 }
 

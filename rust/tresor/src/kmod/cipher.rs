@@ -14,7 +14,7 @@ use kernel::{
 };
 
 use super::{
-    asm::{self, XtsFn},
+    asm,
     sha256::KernelSha256,
     state,
 };
@@ -27,28 +27,27 @@ const BLOCK: usize = 16;
 /// that have AES-NI.
 const SECTION: usize = 4096;
 
-/// What setkey left in a transform: a public handle and the routines for its key size.
+/// What setkey left in a transform: a public handle.
 pub(crate) struct Key {
     handle: Handle,
-    encrypt: XtsFn,
-    decrypt: XtsFn,
+    variant: Variant,
 }
 
 impl Key {
     /// A derived key: any bytes of the right length are a handle.
     fn derived(bytes: &[u8]) -> Result<Self> {
-        let variant = Variant::from_key_len(bytes.len()).map_err(|_| EINVAL)?;
-        let handle = Handle::derived::<KernelSha256>(bytes).map_err(|_| EINVAL)?;
-        let (encrypt, decrypt): (XtsFn, XtsFn) = match variant {
-            Variant::Aes128 => (asm::tresor_xts_aesni_enc_128, asm::tresor_xts_aesni_dec_128),
-            Variant::Aes256 => (asm::tresor_xts_aesni_enc_256, asm::tresor_xts_aesni_dec_256),
-        };
         Ok(Self {
-            handle,
-            encrypt,
-            decrypt,
+            handle: Handle::derived::<KernelSha256>(bytes).map_err(|_| EINVAL)?,
+            variant: Variant::from_key_len(bytes.len()).map_err(|_| EINVAL)?,
         })
     }
+}
+
+/// What to do with the data.
+#[derive(Clone, Copy)]
+enum Direction {
+    Encrypt,
+    Decrypt,
 }
 
 /// A run of blocks in memory that need not be Rust's: pages of a request.
@@ -63,25 +62,38 @@ struct Run {
 /// This CPU has no S.
 const NO_S_HERE: Error = EAGAIN;
 
-/// Runs `routine` over `run`, or fails with [`NO_S_HERE`] and changes nothing.
+/// Runs the engine over `run`, or fails with [`NO_S_HERE`] and changes nothing.
 ///
 /// # Safety
 ///
 /// `run.src` and `run.dst` must be valid for reads and writes of `run.len` bytes, at least 16, and
 /// be the same or not overlap.
-unsafe fn run(routine: XtsFn, handle: &Handle, iv: &[u8; BLOCK], run: Run) -> Result {
+unsafe fn run(key: &Key, direction: Direction, iv: &[u8; BLOCK], run: Run) -> Result {
     fpu::section(|_fpu| {
-        // SAFETY: The routine may use vector registers here. The handle has 80 bytes and `iv` 16;
+        let (handle, iv) = (key.handle.as_ptr(), iv.as_ptr());
+        let Run {
+            src,
+            dst,
+            len,
+            first_block,
+        } = run;
+        // SAFETY: The engine may use vector registers here. The handle has 80 bytes and `iv` 16;
         // for the rest see this function's safety requirement.
         let code = unsafe {
-            routine(
-                handle.as_ptr().cast(),
-                run.src,
-                run.dst,
-                run.len,
-                iv.as_ptr(),
-                run.first_block,
-            )
+            match (direction, key.variant) {
+                (Direction::Encrypt, Variant::Aes128) => {
+                    asm::tresor_xts_aesni_enc_128(handle, src, dst, len, iv, first_block)
+                }
+                (Direction::Decrypt, Variant::Aes128) => {
+                    asm::tresor_xts_aesni_dec_128(handle, src, dst, len, iv, first_block)
+                }
+                (Direction::Encrypt, Variant::Aes256) => {
+                    asm::tresor_xts_aesni_enc_256(handle, src, dst, len, iv, first_block)
+                }
+                (Direction::Decrypt, Variant::Aes256) => {
+                    asm::tresor_xts_aesni_dec_256(handle, src, dst, len, iv, first_block)
+                }
+            }
         };
         let has_s = code == 0;
         state::note_this_cpu(has_s);
@@ -94,7 +106,7 @@ unsafe fn run(routine: XtsFn, handle: &Handle, iv: &[u8; BLOCK], run: Run) -> Re
 }
 
 /// Serves one request as far as this CPU can.
-fn crypt(key: &Key, routine: XtsFn, req: &mut Request<'_, XtsTresor>) -> Result {
+fn crypt(key: &Key, direction: Direction, req: &mut Request<'_, XtsTresor>) -> Result {
     let len = req.cryptlen();
     if len < BLOCK {
         return Err(EINVAL);
@@ -110,7 +122,7 @@ fn crypt(key: &Key, routine: XtsFn, req: &mut Request<'_, XtsTresor>) -> Result 
             };
             // SAFETY: A chunk is valid for its length, and source and destination of a request are
             // the same or apart.
-            return unsafe { run(routine, &key.handle, &iv, whole) };
+            return unsafe { run(key, direction, &iv, whole) };
         }
     }
 
@@ -129,7 +141,7 @@ fn crypt(key: &Key, routine: XtsFn, req: &mut Request<'_, XtsTresor>) -> Result 
             first_block: (chunk.offset() / BLOCK) as u64,
         };
         // SAFETY: As above; the walk gives chunks of at least one block.
-        unsafe { run(routine, &key.handle, &iv, part)? };
+        unsafe { run(key, direction, &iv, part)? };
         Ok(n)
     })?;
     if tail == 0 {
@@ -145,7 +157,7 @@ fn crypt(key: &Key, routine: XtsFn, req: &mut Request<'_, XtsTresor>) -> Result 
         first_block: (head / BLOCK) as u64,
     };
     // SAFETY: The buffer is ours and has `tail` bytes; the engine works in place.
-    unsafe { run(routine, &key.handle, &iv, part)? };
+    unsafe { run(key, direction, &iv, part)? };
     req.write_at(head, buffer)
 }
 
@@ -156,11 +168,11 @@ impl XtsTresor {
     /// Serves a request, or says which CPU can.
     fn serve(
         key: &Option<Key>,
+        direction: Direction,
         req: &mut Request<'_, Self>,
-        routine: impl Fn(&Key) -> XtsFn,
     ) -> Result<Completion> {
         let key = key.as_ref().ok_or(ENOKEY)?;
-        match crypt(key, routine(key), req) {
+        match crypt(key, direction, req) {
             Ok(()) => Ok(Completion::Done),
             Err(error) if error == NO_S_HERE => {
                 let cpu: CpuId = state::holder().ok_or(ENOKEY)?;
@@ -193,10 +205,10 @@ impl Skcipher for XtsTresor {
     }
 
     fn encrypt(key: &Self::Context, req: &mut Request<'_, Self>) -> Result<Completion> {
-        Self::serve(key, req, |key| key.encrypt)
+        Self::serve(key, Direction::Encrypt, req)
     }
 
     fn decrypt(key: &Self::Context, req: &mut Request<'_, Self>) -> Result<Completion> {
-        Self::serve(key, req, |key| key.decrypt)
+        Self::serve(key, Direction::Decrypt, req)
     }
 }

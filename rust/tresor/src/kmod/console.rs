@@ -45,7 +45,7 @@ impl Terminal {
     /// Lives in init text, as the functions it calls.
     #[link_section = ".init.text"]
     #[inline(never)]
-    fn open(dev: bindings::dev_t) -> Result<Self> {
+    fn open(dev: u32) -> Result<Self> {
         let path = NODE.as_char_ptr();
         let flags = (bindings::O_RDWR | bindings::O_NONBLOCK | bindings::O_NOCTTY) as i32;
         // SAFETY: The paths are C strings. The task is the one that later becomes init, before it
@@ -137,6 +137,27 @@ impl Terminal {
     }
 }
 
+impl Terminal {
+    /// Ends the line that is being typed, so that it can be read, and by that erased.
+    fn end_line(&self) {
+        let tty = Self::tty(self.file);
+        // SAFETY: By the type invariant the terminal is open. A byte is put in as TIOCSTI does:
+        // with a reference to the line discipline, and with the driver's input held back.
+        unsafe {
+            let discipline = bindings::tty_ldisc_ref_wait(tty);
+            if discipline.is_null() {
+                return;
+            }
+            bindings::tty_buffer_lock_exclusive((*tty).port);
+            if let Some(receive) = (*(*discipline).ops).receive_buf {
+                receive(tty, &CTRL_C, ptr::null(), 1);
+            }
+            bindings::tty_buffer_unlock_exclusive((*tty).port);
+            bindings::tty_ldisc_deref(discipline);
+        }
+    }
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         self.set(&self.saved);
@@ -184,6 +205,15 @@ impl Consoles {
             .iter()
             .find_map(|terminal| terminal.read(buffer))
     }
+
+    /// Takes away what was typed on any of them and not read, with `buffer` to read it into.
+    pub(crate) fn discard(&self, buffer: &mut [u8]) {
+        for terminal in &self.terminals {
+            terminal.end_line();
+            while terminal.read(buffer).is_some() {}
+        }
+        buffer.fill(0);
+    }
 }
 
 impl fmt::Write for &Consoles {
@@ -193,8 +223,8 @@ impl fmt::Write for &Consoles {
     }
 }
 
-/// The device numbers of all registered consoles that have a terminal.
-fn devices() -> Result<KVec<bindings::dev_t>> {
+/// The device numbers, for mknod(), of all registered consoles that have a terminal.
+fn devices() -> Result<KVec<u32>> {
     let mut devices = KVec::with_capacity(8, GFP_KERNEL)?;
     // SAFETY: Between lock and unlock no console comes or goes, so the list can be walked and the
     // consoles' callbacks called, as show_console_dev() does for /proc/consoles. The console lock
@@ -222,8 +252,8 @@ fn devices() -> Result<KVec<bindings::dev_t>> {
     Ok(devices)
 }
 
-/// MKDEV(): see include/linux/kdev_t.h.
-fn device_number(major: i32, minor: i32) -> bindings::dev_t {
-    const MINOR_BITS: u32 = 20;
-    ((major as u32) << MINOR_BITS) | minor as u32
+/// A device number as mknod() takes it: see new_encode_dev() in include/linux/kdev_t.h.
+fn device_number(major: i32, minor: i32) -> u32 {
+    let (major, minor) = (major as u32, minor as u32);
+    (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
 }

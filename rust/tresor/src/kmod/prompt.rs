@@ -45,8 +45,16 @@ const MAX_DELAY_S: i64 = 64;
 
 /// Asks on the consoles until the pass phrase is right or the person gives up.
 ///
+/// Nothing that was typed stays in the terminals.
+///
 /// Context: process context, sleeps.
 pub(crate) fn ask(consoles: &Consoles, slot: &Slot) -> Result {
+    let result = ask_until_answered(consoles, slot);
+    consoles.discard(PassPhrase::new()?.bytes());
+    result
+}
+
+fn ask_until_answered(consoles: &Consoles, slot: &Slot) -> Result {
     let mut wrong = 0;
     loop {
         let mut pass = PassPhrase::new()?;

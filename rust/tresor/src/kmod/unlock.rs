@@ -15,7 +15,10 @@ use kernel::{
 };
 
 use super::{
-    asm::{tresor_unlock_shani, tresor_unlock_ssse3, UnlockFn},
+    asm::{
+        tresor_unlock_shani,
+        tresor_unlock_ssse3, //
+    },
     each_cpu,
     sha256::KernelSha256,
     state::{self, Phase},
@@ -124,11 +127,7 @@ fn claim() -> Result {
 }
 
 fn derive(slot: &Slot, pass: &mut PassPhrase, len: usize) -> Result<Outcome> {
-    let routine: UnlockFn = if has_sha_extensions() {
-        tresor_unlock_shani
-    } else {
-        tresor_unlock_ssse3
-    };
+    let sha_extensions = super::cpu_has(bindings::X86_FEATURE_SHA_NI);
     let block = slot.engine_block::<KernelSha256>();
     let salt_block = kdf::salt_block(slot.salt());
     let iterations = u64::from(slot.iterations());
@@ -141,13 +140,12 @@ fn derive(slot: &Slot, pass: &mut PassPhrase, len: usize) -> Result<Outcome> {
             // SAFETY: The arguments are as asm/unlock.inc wants them: framed by `kdf`, of the sizes
             // it names, and they outlive the call. Vector registers may be used here.
             let code = unsafe {
-                routine(
-                    pass.as_ptr(),
-                    pass_blocks,
-                    salt_block.as_ptr(),
-                    iterations,
-                    block.as_ptr(),
-                )
+                let (pass, salt, slot) = (pass.as_ptr(), salt_block.as_ptr(), block.as_ptr());
+                if sha_extensions {
+                    tresor_unlock_shani(pass, pass_blocks, salt, iterations, slot)
+                } else {
+                    tresor_unlock_ssse3(pass, pass_blocks, salt, iterations, slot)
+                }
             };
             state::note_this_cpu(code == 0);
             code
@@ -172,8 +170,4 @@ fn derive(slot: &Slot, pass: &mut PassPhrase, len: usize) -> Result<Outcome> {
         0 => Outcome::NotKept,
         cpus => Outcome::Unlocked(cpus),
     })
-}
-
-fn has_sha_extensions() -> bool {
-    super::cpu_has(bindings::X86_FEATURE_SHA_NI)
 }

@@ -20,6 +20,8 @@ pub const WRONG: &str = "tresor: wrong pass phrase";
 pub const WITHOUT_KEY: &str = "tresor: continuing without a key";
 /// Printed when the slot on the kernel command line cannot be used.
 pub const DAMAGED: &str = "tresor: slot damaged";
+/// Printed by the kernel when it starts PID 1: there is no prompt after it.
+const INIT: &str = "Run /init as init process";
 /// A machine that printed this will not answer any more.
 const PANIC: &str = "Kernel panic - not syncing";
 /// Lines of the log that an error message quotes.
@@ -151,9 +153,17 @@ impl Console {
         self.write(b"\r")
     }
 
+    /// Waits for the prompt. Fails as soon as the kernel starts PID 1 without one.
+    pub fn wait_prompt(&mut self, limit: Duration) -> Result<()> {
+        match self.wait_for_any(&[PROMPT, INIT], limit)? {
+            (0, _) => Ok(()),
+            _ => bail!("the kernel went on without asking{}", self.tail()),
+        }
+    }
+
     /// Waits for the prompt and types a pass phrase.
     pub fn answer_prompt(&mut self, pass_phrase: &[u8], limit: Duration) -> Result<()> {
-        self.wait_for(PROMPT, limit)?;
+        self.wait_prompt(limit)?;
         self.type_line(pass_phrase)
     }
 
@@ -219,6 +229,15 @@ mod tests {
             .wait_for_any(&["right", "wrong"], SOON)
             .expect("one");
         assert_eq!(index, 1);
+    }
+
+    #[test]
+    fn a_boot_without_a_prompt_is_noticed() {
+        let (mut console, _guest) = console("Run /init as init process\nTresor pass phrase: ");
+        assert!(console.wait_prompt(SOON).is_err());
+        let (mut console, _guest) =
+            self::console("x Tresor pass phrase: Run /init as init process");
+        assert!(console.wait_prompt(SOON).is_ok());
     }
 
     #[test]

@@ -70,7 +70,9 @@ pub fn run(options: &DemoOptions<'_>) -> Result<Report> {
         ..Config::new(&options.kernel, &initramfs::build(&options.work_dir)?)
     };
     let flow = Flow::new(options, &enrollment)?;
-    let tresor = flow.tresor(&config).context("the run with the key in registers")?;
+    let tresor = flow
+        .tresor(&config)
+        .context("the run with the key in registers")?;
     let stock = flow.stock(&config).context("the control with stock AES")?;
     Ok(Report {
         machine: MachineFacts {

@@ -113,7 +113,7 @@ impl Drop for Terminal {
 
 /// Waits for the machine's prompt, then connects the person's terminal to its serial console until the pass phrase is accepted.
 pub(super) fn bridge(console: &mut Console, boot_limit: Duration) -> Result<()> {
-    console.wait_for(PROMPT, boot_limit)?;
+    console.wait_prompt(boot_limit)?;
     let mut position = console.position();
     let mut terminal = Terminal::open()?;
     terminal.show(&format!("\nThis is the machine's own console:\n\n{PROMPT}"))?;

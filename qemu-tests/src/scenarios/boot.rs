@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure, Result};
 use fs_err as fs;
 
-use super::lab::{Lab, PATIENCE, VOLUME};
+use super::lab::{excerpt, Lab, PATIENCE, VOLUME};
 use crate::console::{ACCEPTED, DAMAGED, PROMPT, WITHOUT_KEY, WRONG};
 use crate::guest::Guest;
 use crate::machine::{Config, Machine};
@@ -31,7 +31,7 @@ pub(super) fn right_pass_phrase(lab: &mut Lab<'_>) -> Result<()> {
 pub(super) fn wrong_three_times_then_right(lab: &mut Lab<'_>) -> Result<()> {
     let config = lab.config();
     let mut machine = lab.start(&config)?;
-    machine.console.wait_for(PROMPT, PATIENCE)?;
+    machine.console.wait_prompt(PATIENCE)?;
     let mut delays = Vec::new();
     // Near misses: one byte less, one more, one changed.
     for wrong in [
@@ -45,7 +45,7 @@ pub(super) fn wrong_three_times_then_right(lab: &mut Lab<'_>) -> Result<()> {
         ensure!(which == 0, "{wrong:?} was accepted");
         let begin = Instant::now();
         lab.expect_no_secret(&mut machine)?;
-        machine.console.wait_for(PROMPT, PATIENCE)?;
+        machine.console.wait_prompt(PATIENCE)?;
         delays.push(begin.elapsed());
     }
     ensure!(
@@ -80,14 +80,15 @@ fn without_key(lab: &mut Lab<'_>, typed: &[u8]) -> Result<()> {
     let mut config = lab.config();
     lab.add_disks(&mut config, 64)?;
     let mut machine = lab.start(&config)?;
-    machine.console.wait_for(PROMPT, PATIENCE)?;
+    machine.console.wait_prompt(PATIENCE)?;
     machine.console.write(typed)?;
     machine.console.wait_for(WITHOUT_KEY, PATIENCE)?;
     let mut guest = machine.guest()?;
     let log = guest.dmesg()?;
     ensure!(
         log.contains(WITHOUT_KEY),
-        "dmesg does not tell that there is no key:\n{log}"
+        "dmesg does not tell that there is no key:\n{}",
+        excerpt(&log)
     );
     expect_no_encryption(lab, &mut machine, &mut guest)
 }
@@ -117,7 +118,8 @@ fn unusable_slot(lab: &mut Lab<'_>, slot: &str) -> Result<()> {
     let log = guest.dmesg()?;
     ensure!(
         log.contains(DAMAGED),
-        "dmesg does not tell of the damaged slot:\n{log}"
+        "dmesg does not tell of the damaged slot:\n{}",
+        excerpt(&log)
     );
     expect_no_encryption(lab, &mut machine, &mut guest)
 }

@@ -111,7 +111,8 @@ impl<'a> Lab<'a> {
         let log = guest.dmesg()?;
         ensure!(
             log.contains(ACCEPTED),
-            "dmesg does not tell that the pass phrase was accepted:\n{log}"
+            "dmesg does not tell that the pass phrase was accepted:\n{}",
+            excerpt(&log)
         );
         Ok(guest)
     }
@@ -148,4 +149,16 @@ impl<'a> Lab<'a> {
         }
         Ok(())
     }
+}
+
+/// The lines of a kernel log that an error message should quote: what the driver said, and the last ones.
+pub(super) fn excerpt(log: &str) -> String {
+    let count = log.lines().count();
+    log.lines()
+        .enumerate()
+        .filter(|(number, line)| {
+            (line.contains("tresor") && !line.contains("ommand line")) || number + 10 >= count
+        })
+        .map(|(_, line)| format!("    {line}\n"))
+        .collect()
 }

@@ -81,7 +81,7 @@ pub(super) fn virtual_terminal(lab: &mut Lab<'_>) -> Result<()> {
     let mut config = lab.config();
     config.vga = true;
     let mut machine = lab.start(&config)?;
-    machine.console.wait_for(PROMPT, PATIENCE)?;
+    machine.console.wait_prompt(PATIENCE)?;
     for character in "typed on Keys-22".chars().chain(['\u{8}', '\n']) {
         let lower = character.to_ascii_lowercase().to_string();
         match character {
@@ -113,7 +113,7 @@ pub(super) fn virtual_terminal(lab: &mut Lab<'_>) -> Result<()> {
 pub(super) fn prompt_after_log_lines(lab: &mut Lab<'_>) -> Result<()> {
     let config = lab.config();
     let mut machine = lab.start(&config)?;
-    machine.console.wait_for(PROMPT, PATIENCE)?;
+    machine.console.wait_prompt(PATIENCE)?;
     // Half a pass phrase, a log line across it, a prompt again; the half still counts.
     let (first, second) = lab.enrollment.pass_phrase().split_at(8);
     let (first, second) = (first.to_vec(), second.to_vec());
@@ -126,7 +126,7 @@ pub(super) fn prompt_after_log_lines(lab: &mut Lab<'_>) -> Result<()> {
             .context("the test's own log line is missing")?;
         machine
             .console
-            .wait_for(PROMPT, PATIENCE)
+            .wait_prompt(PATIENCE)
             .context("a log line covered the prompt for good")?;
     }
     machine.console.type_line(&second)?;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo xtask test`: every kind of test in one list, and only what the filter can match is prepared.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
-use crate::hygiene;
+use crate::hygiene::{self, NO_WARNINGS};
 use crate::kernel;
 use crate::machines;
 use crate::paths::Workspace;
@@ -39,9 +38,16 @@ fn on_kernel(
     no_install: bool,
     tally: &mut Tally,
 ) -> Result<()> {
-    let checks = hygiene::kernel_check_names(filter);
+    let tree_checks = hygiene::tree_check_names(filter);
     let scenarios = machines::wanted(filter);
-    if checks.is_empty() && scenarios.is_empty() {
+    let mut built_checks: Vec<String> = scenarios
+        .iter()
+        .map(|scenario| scenario.name.clone())
+        .collect();
+    if filter.takes(NO_WARNINGS) {
+        built_checks.push(NO_WARNINGS.to_owned());
+    }
+    if tree_checks.is_empty() && built_checks.is_empty() {
         return Ok(());
     }
     let need = if scenarios.is_empty() {
@@ -50,40 +56,47 @@ fn on_kernel(
         Need::BuildAndRun
     };
     setup::ensure(workspace, need, no_install)?;
-    let own_kernel = match build_and_check(workspace, filter, tally) {
-        Ok(own_kernel) => own_kernel,
+
+    let kernel = match kernel::prepare(workspace, None) {
+        Ok(kernel) => kernel,
         Err(error) => {
-            tally.record(
-                "hygiene::kernel::build",
-                Outcome::Failed(format!("{error:#}")),
-                None,
-            );
-            let names = checks.into_iter().map(str::to_owned);
-            for name in names.chain(scenarios.into_iter().map(|scenario| scenario.name)) {
-                tally.record(
-                    &name,
-                    Outcome::Skipped("the kernel was not built".to_owned()),
-                    None,
-                );
-            }
+            let names = tree_checks
+                .into_iter()
+                .map(str::to_owned)
+                .chain(built_checks);
+            blocked(tally, "hygiene::kernel::prepare", &error, names);
             return Ok(());
         }
     };
+    hygiene::run_on_tree(workspace, &kernel, filter, tally);
+    if built_checks.is_empty() {
+        return Ok(());
+    }
+    let (bzimage, work_dir) = match kernel
+        .build(workspace)
+        .and_then(|bzimage| machines::own_kernel(workspace, &bzimage, "test"))
+    {
+        Ok(copy) => copy,
+        Err(error) => {
+            blocked(tally, "hygiene::kernel::build", &error, built_checks);
+            return Ok(());
+        }
+    };
+    if filter.takes(NO_WARNINGS) {
+        tally.run(NO_WARNINGS, || hygiene::no_warnings(&kernel.warnings()?));
+    }
+    // The kernel tree is free again for other builds: the machines have their own copy of the image.
+    drop(kernel);
     if !scenarios.is_empty() {
-        machines::run(&own_kernel.0, &own_kernel.1, scenarios, tally);
+        machines::run(&bzimage, &work_dir, scenarios, tally);
     }
     Ok(())
 }
 
-/// Builds the kernel and runs the checks on it. Returns a copy of the boot image and the directory for its machines; the
-/// kernel tree is free again for other builds.
-fn build_and_check(
-    workspace: &Workspace,
-    filter: Filter<'_>,
-    tally: &mut Tally,
-) -> Result<(PathBuf, PathBuf)> {
-    let kernel = kernel::prepare(workspace, None)?;
-    let bzimage = kernel.build(workspace)?;
-    hygiene::run_on_kernel(workspace, &kernel, filter, tally);
-    machines::own_kernel(workspace, &bzimage, "test")
+/// Records a step that failed and the tests that could not be tried without it.
+fn blocked(tally: &mut Tally, step: &str, error: &Error, names: impl IntoIterator<Item = String>) {
+    tally.record(step, Outcome::Failed(format!("{error:#}")), None);
+    for name in names {
+        tally.record(&name, Outcome::Skipped(format!("{step} failed")), None);
+    }
 }

@@ -20,8 +20,8 @@ use crate::tidy;
 /// A check on the repository alone.
 type Check = fn(&Workspace) -> Result<()>;
 
-/// A check that needs the patched, built kernel.
-type KernelCheck = fn(&Workspace, &Kernel) -> Result<()>;
+/// A check that needs the patched kernel tree.
+type TreeCheck = fn(&Workspace, &Kernel) -> Result<()>;
 
 const CHECKS: &[(&str, Check)] = &[
     ("hygiene::patches::series", |workspace| {
@@ -33,7 +33,7 @@ const CHECKS: &[(&str, Check)] = &[
     }),
 ];
 
-const KERNEL_CHECKS: &[(&str, KernelCheck)] = &[
+const TREE_CHECKS: &[(&str, TreeCheck)] = &[
     ("hygiene::patches::apply", |workspace, kernel| {
         patches::patched_files(&kernel.source.layer(), &read_series(&workspace.patches())?)
             .map(drop)
@@ -45,10 +45,10 @@ const KERNEL_CHECKS: &[(&str, KernelCheck)] = &[
     ("hygiene::clippy::kernel", |_, kernel| {
         lint::kernel_clippy(kernel)
     }),
-    ("hygiene::kernel::no_warnings", |_, kernel| {
-        no_warnings(&kernel.warnings()?)
-    }),
 ];
+
+/// The check on the log of the built kernel.
+pub(crate) const NO_WARNINGS: &str = "hygiene::kernel::no_warnings";
 
 /// Runs the checks that need no kernel.
 pub(crate) fn run(workspace: &Workspace, filter: Filter<'_>, tally: &mut Tally) {
@@ -63,23 +63,23 @@ pub(crate) fn run(workspace: &Workspace, filter: Filter<'_>, tally: &mut Tally) 
     }
 }
 
-/// Names of the wanted checks that need the kernel.
-pub(crate) fn kernel_check_names(filter: Filter<'_>) -> Vec<&'static str> {
-    KERNEL_CHECKS
+/// Names of the wanted checks that need the tree.
+pub(crate) fn tree_check_names(filter: Filter<'_>) -> Vec<&'static str> {
+    TREE_CHECKS
         .iter()
         .map(|(name, _)| *name)
         .filter(|name| filter.takes(name))
         .collect()
 }
 
-/// Runs the checks that need the kernel.
-pub(crate) fn run_on_kernel(
+/// Runs the checks that need the tree.
+pub(crate) fn run_on_tree(
     workspace: &Workspace,
     kernel: &Kernel,
     filter: Filter<'_>,
     tally: &mut Tally,
 ) {
-    for (name, check) in KERNEL_CHECKS.iter().filter(|(name, _)| filter.takes(name)) {
+    for (name, check) in TREE_CHECKS.iter().filter(|(name, _)| filter.takes(name)) {
         tally.run(name, || check(workspace, kernel));
     }
 }
@@ -161,7 +161,8 @@ fn bad_patch(text: &str, new: &Files) -> Vec<String> {
     wrong
 }
 
-fn no_warnings(warnings: &str) -> Result<()> {
+/// Compiler, assembler, linker and objtool had nothing to say.
+pub(crate) fn no_warnings(warnings: &str) -> Result<()> {
     if !warnings.trim().is_empty() {
         bail!("the kernel build gave warnings:\n{warnings}");
     }

@@ -20,7 +20,7 @@ use crate::space;
 use crate::tree::{self, Source};
 
 /// Steps of a full build with the first configuration, until a build here has counted them.
-const BUILD_STEPS: u64 = 2400;
+const BUILD_STEPS: u64 = 2100;
 
 /// A patched tree, ready to be built.
 pub(crate) struct Kernel {

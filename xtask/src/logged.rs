@@ -123,31 +123,39 @@ pub(crate) fn is_warning(line: &str) -> bool {
     lower.contains("warning:") || lower.contains("objtool:")
 }
 
-/// The first error and what follows it.
+/// The first error and what follows it, without the steps and failures that only stand beside it.
 fn relevant(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().collect();
-    let is_error = |line: &&str| {
-        let lower = line.to_ascii_lowercase();
-        [
-            "error:",
-            "error[",
-            "undefined reference",
-            "***",
-            "objtool:",
-            "syntax error",
-        ]
-        .iter()
-        .any(|mark| lower.contains(mark))
-    };
-    match lines.iter().position(is_error) {
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| build_step(line).is_none() && !is_cascade(line))
+        .collect();
+    match lines.iter().position(|line| is_error(line)) {
         Some(first) => lines[first..]
             .iter()
-            .filter(|line| build_step(line).is_none())
             .take(ERROR_LINES)
             .map(|line| format!("  {line}\n"))
             .collect(),
         None => tail(log),
     }
+}
+
+fn is_error(line: &str) -> bool {
+    let lower = line.to_ascii_lowercase();
+    [
+        "error:",
+        "error[",
+        "undefined reference",
+        "***",
+        "objtool:",
+        "syntax error",
+    ]
+    .iter()
+    .any(|mark| lower.contains(mark))
+}
+
+/// make reports a failed recipe once per level, and where it is.
+fn is_cascade(line: &str) -> bool {
+    line.starts_with("make") && (line.contains(": *** [") || line.contains("ing directory "))
 }
 
 #[cfg(test)]
@@ -169,10 +177,17 @@ make[2]: *** [scripts/Makefile.build:300: rust/kernel.o] Error 1
             shown.contains("mismatched types") && shown.contains("rust/kernel/lib.rs:3:1"),
             "{shown}"
         );
+        assert!(!shown.contains("make[2]"), "{shown}");
         assert!(
             !shown.contains("fork.o") && !shown.contains("exit.o"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn an_error_of_make_itself_is_shown() {
+        let shown = relevant("make[2]: *** No rule to make target 'x.o', needed by 'y'.  Stop.\n");
+        assert!(shown.contains("No rule to make target 'x.o'"), "{shown}");
     }
 
     #[test]

@@ -26,28 +26,36 @@ fn main() {
 }
 
 fn assemble() -> Result<(), Box<dyn std::error::Error>> {
-    let mut engines = Vec::new();
+    let mut all = Vec::new();
     for entry in fs::read_dir("asm")? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".S") && ENGINES.iter().any(|start| name.starts_with(start)) {
-            engines.push(path);
+        if path.extension().is_some_and(|extension| extension == "S") {
+            all.push(path);
         }
     }
-    engines.sort();
+    all.sort();
+    let is_engine = |path: &&PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        ENGINES.iter().any(|start| name.starts_with(start))
+    };
+    let engines: Vec<_> = all.iter().filter(is_engine).collect();
     let objects = user_space().files(&engines).try_compile_intermediates()?;
-    println!("cargo::rustc-env=TRESOR_ENGINE_OBJECTS={}", join(&objects)?);
+    println!("cargo::rustc-env=TRESOR_USER_OBJECTS={}", join(&objects)?);
     user_space()
         .files(&engines)
         .file("user/window.S")
         .file("user/probe.S")
         .try_compile("tresor_engines")?;
 
-    // Never linked: the tests read its instructions.
-    let window = assembler()
-        .file("asm/window-dr.S")
+    // As the kernel assembles them; never linked: the tests read the instructions. The directory
+    // keeps them apart from the objects above, which have the same names.
+    let kernel = PathBuf::from(env::var("OUT_DIR")?).join("kernel");
+    fs::create_dir_all(&kernel)?;
+    let objects = assembler()
+        .files(&all)
+        .out_dir(kernel)
         .try_compile_intermediates()?;
-    println!("cargo::rustc-env=TRESOR_WINDOW_OBJECT={}", join(&window)?);
+    println!("cargo::rustc-env=TRESOR_KERNEL_OBJECTS={}", join(&objects)?);
     Ok(())
 }
 

@@ -310,7 +310,7 @@ fn nothing_is_left_behind() {
 #[test]
 fn control_what_is_left_behind_is_noticed() {
     let _one = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
-    let functions = functions(env!("TRESOR_ENGINE_OBJECTS"));
+    let functions = functions(env!("TRESOR_USER_OBJECTS"));
     let mut missed = Vec::new();
     // 511 bytes of XTS fill every register, and so does a wrong pass phrase; after the right one
     // three are zero anyway.
@@ -360,7 +360,7 @@ fn control_what_is_left_behind_is_noticed() {
 #[test]
 fn control_secret_in_a_general_register_is_noticed() {
     let _one = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
-    let functions = functions(env!("TRESOR_ENGINE_OBJECTS"));
+    let functions = functions(env!("TRESOR_USER_OBJECTS"));
     // xmm13 is START_B in asm/xts-aesni.S: at the end of an encryption it still holds the second
     // half of K1.
     let calls = xts_calls();

@@ -37,8 +37,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         .iterations
         .unwrap_or_else(|| speed.iterations_in(Duration::from_millis(options.time.into())));
     eprintln!(
-        "Making a slot of {iterations} iterations, about {:.1?} per try on this CPU {}.",
-        speed.time_of(iterations),
+        "Making a slot of {iterations} iterations, about {:.2} s per try on this CPU {}.",
+        speed.time_of(iterations).as_secs_f64(),
         speed.what
     );
     let slot = reference::new_slot(

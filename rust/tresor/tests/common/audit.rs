@@ -6,6 +6,8 @@
 //! register to a general one. So general registers, and with them every address, are public; what
 //! is left is to look at each store, each flag that depends on a vector register, and each way out.
 
+use std::collections::HashMap;
+
 use iced_x86::{
     EncodingKind, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind,
     Register,
@@ -26,7 +28,7 @@ pub(crate) struct Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// Memory is written through the destination only; the stack has nothing but return addresses
-    /// of windows.
+    /// of windows, and the flags before them.
     Store,
     /// Nothing is moved from a vector register to a general one.
     Leak,
@@ -60,7 +62,8 @@ pub(crate) fn audit(function: &Function, policy: &Policy) -> Vec<(Rule, String)>
             .used_memory()
             .iter()
             .any(|memory| writes(memory.access()));
-        if stored && !is_window_call && !is_result(instruction, policy) {
+        let is_public = is_window_call || instruction.mnemonic() == Mnemonic::Pushfq;
+        if stored && !is_public && !is_result(instruction, policy) {
             breaks(Rule::Store);
         }
         let reads_vector = info
@@ -108,13 +111,11 @@ pub(crate) fn audit(function: &Function, policy: &Policy) -> Vec<(Rule, String)>
             format!("{}: {declassified} times", function.name),
         ));
     }
-    for (index, ret) in returns(&instructions) {
-        if !wiped_before(&instructions[..index], function) {
-            broken.push((
-                Rule::Wipe,
-                format!("{}+{:#x}: {ret}", function.name, ret.ip()),
-            ));
-        }
+    for ret in unwiped_returns(function, &instructions) {
+        broken.push((
+            Rule::Wipe,
+            format!("{}+{:#x}: {ret}", function.name, ret.ip()),
+        ));
     }
     broken
 }
@@ -127,14 +128,6 @@ pub(crate) fn results(function: &Function, policy: &Policy) -> Vec<String> {
         .filter(|instruction| is_result(instruction, policy))
         .map(ToString::to_string)
         .collect()
-}
-
-/// The returns of a function, with their indices.
-fn returns(instructions: &[Instruction]) -> impl Iterator<Item = (usize, &Instruction)> {
-    instructions
-        .iter()
-        .enumerate()
-        .filter(|(_, instruction)| instruction.flow_control() == FlowControl::Return)
 }
 
 fn calls_window(function: &Function, instruction: &Instruction) -> bool {
@@ -152,48 +145,74 @@ fn is_result(instruction: &Instruction, policy: &Policy) -> bool {
         && instruction.segment_prefix() == Register::None
 }
 
-/// Whether the instructions before a return zero every vector register, whichever way they are
-/// reached.
-fn wiped_before(before: &[Instruction], function: &Function) -> bool {
+/// One bit for each vector register.
+type Registers = u16;
+
+/// The returns that some way through the function reaches with a vector register that may not be
+/// zero.
+///
+/// A forward data-flow analysis: what is zero before an instruction is what is zero after each
+/// instruction that may come before it.
+fn unwiped_returns(function: &Function, instructions: &[Instruction]) -> Vec<Instruction> {
+    let index: HashMap<u64, usize> = (0..)
+        .zip(instructions)
+        .map(|(i, at)| (at.ip(), i))
+        .collect();
     let mut factory = InstructionInfoFactory::new();
-    let all = function.instructions();
-    let is_target = |address: u64| {
-        all.iter().any(|jump| {
-            matches!(
-                jump.flow_control(),
-                FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch
-            ) && jump.near_branch_target() == address
-        })
-    };
-    let mut zero = [false; 16];
-    for instruction in before.iter().rev() {
-        if let Some(register) = zeroed(instruction) {
-            zero[register.number()] = true;
-        } else if instruction.mnemonic() == Mnemonic::Call {
-            // The store window leaves S's registers as they are; load would fill them.
-            if function.symbol(instruction) != Some("tresor_store_s") {
-                return false;
+    let effects: Vec<_> = instructions
+        .iter()
+        .map(|at| effect(function, at, &mut factory))
+        .collect();
+    let mut before: Vec<Registers> = vec![Registers::MAX; instructions.len()];
+    before[0] = 0;
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for (i, instruction) in instructions.iter().enumerate() {
+            let (written, zeroed) = effects[i];
+            let after = before[i] & !written | zeroed;
+            let flow = instruction.flow_control();
+            let ends = matches!(flow, FlowControl::Return | FlowControl::UnconditionalBranch);
+            let next = (!ends && i + 1 < instructions.len()).then_some(i + 1);
+            // 0 for everything that is no branch: no branch goes back to the entry.
+            let target = index
+                .get(&instruction.near_branch_target())
+                .filter(|&&target| target > 0);
+            for to in next.into_iter().chain(target.copied()) {
+                changed |= before[to] & !after != 0;
+                before[to] &= after;
             }
-        } else {
-            let written = factory.info(instruction).used_registers().iter();
-            let mut written = written
-                .filter(|used| writes(used.access()))
-                .map(|used| used.register());
-            if written.any(|register| register.is_vector_register() && !zero[register.number()]) {
-                return false;
-            }
-            if instruction.flow_control() != FlowControl::Next {
-                return false;
-            }
-        }
-        if zero.iter().all(|&zero| zero) {
-            return true;
-        }
-        if is_target(instruction.ip()) {
-            return false;
         }
     }
-    false
+    let is_unwiped = |(at, before): &(&Instruction, &Registers)| {
+        at.flow_control() == FlowControl::Return && **before != Registers::MAX
+    };
+    let returns = instructions.iter().zip(&before).filter(is_unwiped);
+    returns.map(|(ret, _)| *ret).collect()
+}
+
+/// The vector registers that an instruction writes, and those of them that are zero then.
+fn effect(
+    function: &Function,
+    instruction: &Instruction,
+    factory: &mut InstructionInfoFactory,
+) -> (Registers, Registers) {
+    let bit = |register: Register| 1 << register.number();
+    if let Some(register) = zeroed(instruction) {
+        return (bit(register), bit(register));
+    }
+    // The contract of the windows: load fills two registers. What they zero is not relied on.
+    if instruction.mnemonic() == Mnemonic::Call
+        && function.symbol(instruction) == Some("tresor_load_s")
+    {
+        return (bit(Register::XMM0) | bit(Register::XMM1), 0);
+    }
+    let used = factory.info(instruction).used_registers().iter();
+    let written = used.filter(|used| used.register().is_vector_register() && writes(used.access()));
+    (
+        written.fold(0, |written, used| written | bit(used.register())),
+        0,
+    )
 }
 
 /// The vector register that `instruction` sets to zero.

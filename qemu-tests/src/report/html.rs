@@ -5,6 +5,7 @@
 mod escape;
 mod map;
 mod sections;
+mod zoom;
 
 use super::Report;
 use escape::Escaped;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::super::ram_map::{marked_cells, totals, Trace, COLUMNS};
 use super::super::{Report, Run};
 use super::escape::Escaped;
+use super::zoom::zoom;
 
 /// Side of a cell in the drawing's units.
 const CELL: usize = 10;
@@ -45,12 +46,13 @@ fn run(run: &Run, title: &str, note: &str, report: &Report) -> String {
         "<div class=\"card\">\n<h2>{title}</h2>\n<p class=\"note\"><code>{cipher}</code> · {note}</p>\n\
          <p class=\"count {mood}\"><strong>{count}</strong> {things}</p>\n{map}\
          <p class=\"axis\"><span>0</span><span>{used} of {all} MiB in use</span><span>{all} MiB</span></p>\n\
-         <p class=\"note\"><code>aeskeyfind</code> found {keys} of our keys here.</p>\n{list}</div>\n",
+         <p class=\"note\"><code>aeskeyfind</code> found {keys} of our keys here.</p>\n{zoom}{list}</div>\n",
         cipher = Escaped(&run.cipher),
         map = map(run),
         used = run.ram_use.used_bytes() >> 20,
         all = report.machine.ram_bytes >> 20,
         keys = if run.aeskeyfind.ours == 0 { "none".to_owned() } else { run.aeskeyfind.ours.to_string() },
+        zoom = zoom(run),
         list = list(run),
     )
 }

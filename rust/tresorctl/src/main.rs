@@ -10,7 +10,8 @@ mod check;
 mod locked;
 mod new;
 mod pass_phrase;
-#[cfg(feature = "test-secrets")]
+// Its own tests run in every build.
+#[cfg(any(test, feature = "test-secrets"))]
 mod secrets;
 mod speed;
 mod terminal;
@@ -29,7 +30,7 @@ enum Command {
     #[command(subcommand)]
     Slot(Slot),
     /// Prints the register secret and a volume key. FOR TESTS: this build gives secrets away.
-    #[cfg(feature = "test-secrets")]
+    #[cfg(any(test, feature = "test-secrets"))]
     Secrets(secrets::Options),
 }
 
@@ -64,7 +65,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Slot(Slot::New(options)) => new::run(&options),
         Command::Slot(Slot::Check(options)) => check::run(&options),
-        #[cfg(feature = "test-secrets")]
+        #[cfg(any(test, feature = "test-secrets"))]
         Command::Secrets(options) => secrets::run(&options),
     }
 }

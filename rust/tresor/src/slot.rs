@@ -276,12 +276,10 @@ impl Text {
 
 impl Write for Text {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let rest = self.bytes.get_mut(self.len..).ok_or(fmt::Error)?;
-        copy(
-            rest.get_mut(..text.len()).ok_or(fmt::Error)?,
-            text.as_bytes(),
-        );
-        self.len += text.len();
+        let end = self.len.checked_add(text.len()).ok_or(fmt::Error)?;
+        let place = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
+        copy(place, text.as_bytes());
+        self.len = end;
         Ok(())
     }
 }

@@ -57,6 +57,20 @@ impl Sight {
         self.registers.iter().all(holds)
     }
 
+    /// The first hits, one per line, for error messages.
+    pub fn first_hits(&self) -> String {
+        self.hits
+            .iter()
+            .take(8)
+            .map(|hit| {
+                format!(
+                    "\n    {:#x}: {} bytes of {}",
+                    hit.offset, hit.len, hit.label
+                )
+            })
+            .collect()
+    }
+
     /// Fails unless S was in the registers and nothing of it in RAM.
     pub fn expect_nothing_in_ram(&self) -> Result<()> {
         ensure!(
@@ -66,10 +80,10 @@ impl Sight {
         );
         ensure!(
             self.hits.is_empty() && self.keys.ours == 0,
-            "secrets are in RAM: {} hits, aeskeyfind found {} of our keys; the first hits: {:#?}",
+            "secrets are in RAM: {} hits, aeskeyfind found {} of our keys; the first hits:{}",
             self.hits.len(),
             self.keys.ours,
-            &self.hits[..self.hits.len().min(8)]
+            self.first_hits()
         );
         Ok(())
     }

@@ -18,6 +18,8 @@ pub(crate) fn run(argv: &[String], stdin: Vec<u8>, timeout_s: u64) -> Result<Rep
     let mut child = Command::new(program)
         .args(args)
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        // There is no udev to make the nodes below /dev/mapper.
+        .env("DM_DISABLE_UDEV", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

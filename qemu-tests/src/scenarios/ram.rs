@@ -10,11 +10,15 @@ use crate::secrets::Family;
 use crate::volume::{disk, Files, Volume, STOCK, TRESOR};
 use crate::watch::Sight;
 
-/// Reads the whole volume again and again, past the page cache.
-const READER: &[u8] = b"while :; do
+/// Reads the whole volume again and again, past the page cache, until its file is removed.
+const READER: &[u8] = b"while [ -e /tmp/reader ]; do
     echo 3 > /proc/sys/vm/drop_caches
     busybox dd if=/dev/mapper/vault of=/dev/null bs=1M
-done";
+done
+echo > /tmp/reader-ended";
+/// Ends it and waits for its end.
+const END_READER: &str = "busybox rm /tmp/reader
+while ! [ -e /tmp/reader-ended ]; do busybox usleep 20000; done";
 const FILES: Files = Files {
     count: 6,
     seed: 900,
@@ -43,7 +47,7 @@ pub(super) fn scan_with_control(lab: &mut Lab<'_>) -> Result<()> {
     for _ in 0..3 {
         Sight::of(&mut machine, &secrets)?.expect_nothing_in_ram()?;
     }
-    guest.run_ok(&["busybox", "pkill", "-f", "/tmp/reader"])?;
+    guest.run_ok(&["busybox", "sh", "-c", END_READER])?;
     finish(&volume, &mut guest)?;
     drop(machine);
 
@@ -91,8 +95,8 @@ pub(super) fn scan_while_locked_does_not_count(lab: &mut Lab<'_>) -> Result<()> 
     let sight = Sight::of(&mut machine, &secrets)?;
     ensure!(
         sight.hits.is_empty(),
-        "secrets that this machine never had were found: {:#?}",
-        sight.hits
+        "secrets that this machine never had were found:{}",
+        sight.first_hits()
     );
     let error = sight.expect_nothing_in_ram().err();
     ensure!(

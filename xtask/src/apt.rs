@@ -14,6 +14,7 @@ use anyhow::{bail, Context, Result};
 use crate::paths::Workspace;
 use crate::process;
 use crate::sources::{self, Mirror};
+use crate::space;
 
 /// One private apt world.
 pub(crate) struct Apt {
@@ -71,12 +72,22 @@ impl Apt {
         }
         fs_err::write(self.dir.join("sources.list"), &self.list)?;
         // Without this option a mirror that cannot be reached is only a warning.
-        process::output(self.command("apt-get").args(["-q", "update", "-o", "APT::Update::Error-Mode=any"]))
-            .context(
+        let mut update = self.command("apt-get");
+        update.args(["-q", "update", "-o", "APT::Update::Error-Mode=any"]);
+        let out = process::capture(&mut update)?;
+        let said = process::both(&out);
+        if space::ran_out(&said) {
+            bail!("the disk is full: free some space and run the command again");
+        }
+        if !out.status.success() {
+            let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("E:")).collect();
+            bail!(
                 "cannot fetch the package lists: check the network and the Debian mirror in this machine's apt sources, \
-                 then run the command again",
-            )
-            .map(drop)
+                 then run the command again\n{}",
+                process::tail(&errors.join("\n"))
+            );
+        }
+        Ok(())
     }
 
     /// All versions of a package that the lists know, newest first.

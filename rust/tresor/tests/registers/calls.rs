@@ -17,6 +17,7 @@ pub(crate) struct Call {
     pub(crate) entry: Entry,
     pub(crate) arguments: [u64; 6],
     pub(crate) secrets: Vec<Vec<u8>>,
+    /// What the engine returns: by it the way through the engine is chosen.
     pub(crate) status: u64,
     pub(crate) s: [u8; 32],
     /// What the arguments point at.
@@ -105,7 +106,7 @@ pub(crate) fn unlock_calls() -> Vec<Call> {
     .unwrap();
     let mut calls = Vec::new();
     for engine in Unlock::all() {
-        for (slot, change, status) in [(&slot, 0, 0), (&slot, 1, 1), (&zero, 0, 2)] {
+        for (slot, change, status) in [(&slot, 0, 0), (&slot, 1, 1), (&zero, 0, 2), (&slot, 0, 3)] {
             let mut pass = vec![0; PASS_PHRASE_BUFFER];
             pass[..100].copy_from_slice(&pass_phrase);
             pass[0] ^= change;

@@ -17,13 +17,15 @@ const ERROR_LINES: usize = 30;
 /// Runs a program that prints one line per file.
 pub(crate) fn listed(command: &mut Command, mut progress: Progress) -> Result<()> {
     let mut last = String::new();
+    let mut full = false;
     let status = each_line(command, |line| {
         progress.advance("");
+        full |= space::ran_out(line);
         last.clear();
         last.push_str(line);
         Ok(())
     })?;
-    if space::ran_out(&last) {
+    if full {
         bail!("the disk is full: free some space and run the command again");
     }
     if !status.success() {
@@ -212,6 +214,18 @@ make[2]: *** [scripts/Makefile.build:300: rust/kernel.o] Error 1
             "ld: warning: x.o: missing .note.GNU-stack section"
         ));
         assert!(!is_warning("  CC      lib/warning.o"));
+    }
+
+    #[test]
+    fn a_full_disk_is_said_whatever_the_program_says_last() {
+        let script = "echo 'tar: a: Cannot write: No space left on device'; echo bye; exit 2";
+        let error = listed(
+            Command::new("sh").args(["-c", script]),
+            Progress::new("test", None),
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("disk is full"), "{error}");
     }
 
     #[test]

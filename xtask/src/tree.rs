@@ -76,14 +76,16 @@ pub(crate) fn debian(workspace: &Workspace, base: &Base) -> Result<Source> {
     if source.is_made_from(&source.identity) {
         return Ok(source);
     }
+    let unpacked = fetch::beside(&source.dir, "unpacked");
+    let scratch = fetch::beside(&source.dir, "partial");
+    // First of all, because what an interrupted run left takes the space that is asked for next.
+    for dir in [&source.dir, &unpacked, &scratch] {
+        fetch::remove_dir(dir)?;
+    }
     space::require(&workspace.target, space::TREE)?;
     let (package, version) = fetch::kernel_source(workspace, base)?;
-    fetch::remove_dir(&source.dir)?;
-    let unpacked = fetch::beside(&source.dir, "unpacked");
     fetch::unpack_deb(&package, &unpacked)?;
     let archive = unpacked.join(format!("usr/src/{}.tar.xz", base.package));
-    let scratch = fetch::beside(&source.dir, "partial");
-    fetch::remove_dir(&scratch)?;
     fs_err::create_dir_all(&scratch)?;
     logged::listed(
         Command::new("tar")

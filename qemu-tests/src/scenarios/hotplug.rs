@@ -29,6 +29,20 @@ fn volume() -> Volume {
     }
 }
 
+/// Opens it and makes sure that dm-crypt took the options: without them the CPU under test would do nothing.
+fn open(guest: &mut Guest) -> Result<Volume> {
+    let volume = volume();
+    volume.open(guest)?;
+    let table = guest.run_ok(&["dmsetup", "table", volume.name])?;
+    for option in ["same_cpu_crypt", "no_read_workqueue", "no_write_workqueue"] {
+        ensure!(
+            table.contains(option),
+            "dm-crypt did not take {option}: {table}"
+        );
+    }
+    Ok(volume)
+}
+
 pub(super) fn set_online(guest: &mut Guest, cpu: u32, online: bool) -> Result<()> {
     let path = format!("/sys/devices/system/cpu/cpu{cpu}/online");
     guest.write_file(&path, if online { b"1" } else { b"0" })?;
@@ -80,8 +94,7 @@ pub(super) fn offline_online_under_load(lab: &mut Lab<'_>) -> Result<()> {
     let mut config = lab.config();
     lab.add_disks(&mut config, 64)?;
     let (mut machine, mut guest) = lab.start_unlocked(&config)?;
-    let volume = volume();
-    volume.open(&mut guest)?;
+    let volume = open(&mut guest)?;
     for cpu in 0..lab.cpus {
         guest.start_load(
             &volume.mapper(),
@@ -120,8 +133,7 @@ pub(super) fn late_cpu(lab: &mut Lab<'_>) -> Result<()> {
         .answer_prompt(lab.enrollment.pass_phrase(), PATIENCE)?;
     let mut guest = machine.guest()?;
     expect_holders(lab, &mut machine, |cpu| cpu == 0)?;
-    let volume = volume();
-    volume.open(&mut guest)?;
+    let volume = open(&mut guest)?;
     // Every CPU but the first comes after the pass phrase; each gets a thread that submits only there.
     for cpu in 1..lab.cpus {
         set_online(&mut guest, cpu, true)?;

@@ -4,8 +4,7 @@
 
 use core::fmt::Write;
 use kernel::{
-    bindings,
-    fmt,
+    bindings, fmt,
     prelude::*,
     sync::atomic::{ordering, Atomic},
 };

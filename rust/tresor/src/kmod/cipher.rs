@@ -13,11 +13,7 @@ use kernel::{
     prelude::*,
 };
 
-use super::{
-    asm,
-    sha256::KernelSha256,
-    state,
-};
+use super::{asm, sha256::KernelSha256, state};
 use crate::handle::{Handle, Variant};
 
 /// Bytes of an AES block.
@@ -129,9 +125,9 @@ fn crypt(key: &Key, direction: Direction, req: &mut Request<'_, XtsTresor>) -> R
     // Ciphertext stealing needs the last 17 to 31 bytes in one piece.
     let tail = match len % BLOCK {
         0 => 0,
-        partial => BLOCK + partial,
+        partial => BLOCK | partial,
     };
-    let head = len - tail;
+    let head = len.checked_sub(tail).ok_or(EINVAL)?;
     req.walk(head, |chunk| {
         let n = chunk.len().min(SECTION) / BLOCK * BLOCK;
         let part = Run {

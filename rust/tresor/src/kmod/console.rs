@@ -77,7 +77,12 @@ impl Terminal {
     /// The tty behind an open terminal.
     fn tty(file: ptr::NonNull<bindings::file>) -> *mut bindings::tty_struct {
         // SAFETY: The callers pass open terminals, whose private data is a tty_file_private.
-        unsafe { (*(*file.as_ptr()).private_data.cast::<bindings::tty_file_private>()).tty }
+        unsafe {
+            (*(*file.as_ptr())
+                .private_data
+                .cast::<bindings::tty_file_private>())
+            .tty
+        }
     }
 
     fn set(&self, termios: &bindings::ktermios) {
@@ -101,7 +106,7 @@ impl Terminal {
         ];
         for (index, byte) in set {
             if let Some(place) = termios.c_cc.get_mut(index as usize) {
-                * place = byte;
+                *place = byte;
             }
         }
         termios
@@ -239,7 +244,8 @@ fn devices() -> Result<KVec<u32>> {
             if let Some(device) = (*console).device {
                 let driver = device(console, &mut index);
                 if !driver.is_null() {
-                    let dev = device_number((*driver).major, (*driver).minor_start + index);
+                    let dev =
+                        device_number((*driver).major, (*driver).minor_start.wrapping_add(index));
                     // No room left: more consoles than anybody types on.
                     let _ = devices.push_within_capacity(dev);
                 }

@@ -55,7 +55,7 @@ pub(crate) fn ask(consoles: &Consoles, slot: &Slot) -> Result {
 }
 
 fn ask_until_answered(consoles: &Consoles, slot: &Slot) -> Result {
-    let mut wrong = 0;
+    let mut wrong: u32 = 0;
     loop {
         let mut pass = PassPhrase::new()?;
         match read_line(consoles, pass.bytes()) {
@@ -63,12 +63,15 @@ fn ask_until_answered(consoles: &Consoles, slot: &Slot) -> Result {
                 consoles.write(WORKING);
                 match unlock::unlock(slot, pass, len)? {
                     Outcome::Unlocked(cpus) => {
-                        pr_info!("pass phrase accepted, the key is in DR0-DR3 of {} CPUs\n", cpus);
+                        pr_info!(
+                            "pass phrase accepted, the key is in DR0-DR3 of {} CPUs\n",
+                            cpus
+                        );
                         consoles.write(ACCEPTED);
                         return Ok(());
                     }
                     Outcome::WrongPassPhrase => {
-                        wrong += 1;
+                        wrong = wrong.saturating_add(1);
                         pr_warn!("wrong pass phrase ({})\n", wrong);
                         consoles.write(WRONG);
                         delay(consoles, wrong);
@@ -98,10 +101,12 @@ fn delay(consoles: &Consoles, wrong: u32) {
     if wrong < FREE_TRIES {
         return;
     }
-    let doublings = (wrong - FREE_TRIES).min(u32::from(u8::MAX));
+    let doublings = wrong.saturating_sub(FREE_TRIES);
     let seconds = FIRST_DELAY_S
         .checked_shl(doublings)
-        .map_or(MAX_DELAY_S, |seconds| seconds.clamp(FIRST_DELAY_S, MAX_DELAY_S));
+        .map_or(MAX_DELAY_S, |seconds| {
+            seconds.clamp(FIRST_DELAY_S, MAX_DELAY_S)
+        });
     consoles.write(WAIT);
     fsleep(Delta::from_secs(seconds));
 }

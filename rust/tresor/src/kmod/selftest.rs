@@ -42,7 +42,10 @@ extern "C" fn tresor_selftest_begin() -> c_int {
 #[no_mangle]
 extern "C" fn tresor_selftest_end() {
     if let Err(error) = on_each_cpu(false) {
-        pr_err!("a public key may still be in the debug registers: {:?}\n", error);
+        pr_err!(
+            "a public key may still be in the debug registers: {:?}\n",
+            error
+        );
     }
     state::change(Phase::SelfTest, Phase::Locked);
 }

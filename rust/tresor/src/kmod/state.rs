@@ -60,7 +60,7 @@ pub(crate) fn holder() -> Option<CpuId> {
     let count = nr_cpu_ids();
     let this = CpuId::current().as_u32();
     (1..=count)
-        .filter_map(|step| CpuId::from_u32((this + step) % count))
+        .filter_map(|step| CpuId::from_u32(this.wrapping_add(step).checked_rem(count)?))
         .find(|&cpu| {
             online.test(cpu)
                 && HOLDERS

@@ -4,8 +4,7 @@
 
 use core::ptr;
 use kernel::{
-    bindings,
-    fpu,
+    bindings, fpu,
     prelude::*,
     sync::atomic::{ordering, Atomic},
     time::{

@@ -153,12 +153,19 @@ pub(crate) fn ensure(workspace: &Workspace, need: Need, no_install: bool) -> Res
         missing.push(format!("libclang-{newest}-dev"));
     }
     if qemu_missing {
-        let suite = qemu_suite(&apt)?;
+        check_qemu_offered(&apt)?;
         for package in missing
             .iter_mut()
             .filter(|package| QEMU.contains(&package.as_str()))
         {
-            package.push_str(&suite);
+            // A backport, which says so in its version, is never chosen by itself.
+            if apt
+                .versions(package)?
+                .first()
+                .is_some_and(|version| version.contains("~bpo"))
+            {
+                package.push_str(&format!("/{}-backports", apt.codename));
+            }
         }
     }
     apt.install(&missing, as_root)?;
@@ -182,23 +189,21 @@ fn installed_packages() -> Result<Vec<String>> {
         .collect())
 }
 
-/// `/bookworm-backports` when the release itself has an older QEMU, nothing when it is new enough.
-fn qemu_suite(apt: &Apt) -> Result<String> {
+/// Does the release or its backports have a QEMU that is new enough?
+fn check_qemu_offered(apt: &Apt) -> Result<()> {
     let versions = apt.versions("qemu-system-x86")?;
-    let newest = versions.first().with_context(|| {
-        "the Debian mirror has no qemu-system-x86: check this machine's apt sources".to_owned()
-    })?;
+    let newest = versions
+        .first()
+        .context("the Debian mirror has no qemu-system-x86: check this machine's apt sources")?;
     if debian_upstream(newest).is_none_or(|version| version < QEMU_MIN) {
         bail!(
             "QEMU {}.{} or newer is needed, {} has {newest} at most: use a newer Debian or install QEMU by hand",
-            QEMU_MIN.0, QEMU_MIN.1, apt.codename
+            QEMU_MIN.0,
+            QEMU_MIN.1,
+            apt.codename
         );
     }
-    // Backports are never chosen by themselves. A backport says so in its version.
-    Ok(match newest.contains("~bpo") {
-        true => format!("/{}-backports", apt.codename),
-        false => String::new(),
-    })
+    Ok(())
 }
 
 /// The newest libclang-N-dev that is new enough.

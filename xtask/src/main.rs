@@ -26,6 +26,7 @@ mod setup;
 mod sources;
 mod space;
 mod tidy;
+mod tools;
 mod tree;
 mod unit;
 

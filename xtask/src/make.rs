@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::fetch;
 use crate::paths::Workspace;
 use crate::process;
-use crate::setup;
+use crate::tools;
 
 /// Programs and sources that a kernel build uses.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl Toolchain {
         dirs.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
         Ok(Self {
             path: env::join_paths(dirs)?,
-            libclang: setup::libclang_dir()
+            libclang: tools::libclang_dir()
                 .context("libclang is missing: run `cargo xtask setup`")?,
             rust_lib_src: fetch::rust_lib_src(workspace)?,
         })

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What this machine must have installed, what is missing, and installing it.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
@@ -9,6 +8,7 @@ use anyhow::{bail, Context, Result};
 use crate::apt::Apt;
 use crate::paths::Workspace;
 use crate::process;
+use crate::tools::{debian_upstream, libclang_dir, qemu_version, LIBCLANG_MIN};
 
 /// Packages for building the kernel.
 const BUILD: &[&str] = &[
@@ -19,6 +19,7 @@ const BUILD: &[&str] = &[
     "gcc",
     "git",
     "kmod",
+    "libc6-dev",
     "libelf-dev",
     "libssl-dev",
     "make",
@@ -51,9 +52,6 @@ const QEMU_MIN: (u32, u32) = (10, 0);
 
 /// libclang for bindgen: the version tried, else the newest there is.
 const LIBCLANG_TRIED: u32 = 19;
-
-/// The oldest libclang that the kernel's bindgen invocation works with.
-const LIBCLANG_MIN: u32 = 15;
 
 /// What a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,47 +216,6 @@ fn newest_libclang(apt: &Apt) -> Result<u32> {
     )
 }
 
-/// Directory of the newest usable libclang.so.
-pub(crate) fn libclang_dir() -> Option<PathBuf> {
-    let mut found: Vec<(u32, PathBuf)> = fs_err::read_dir("/usr/lib")
-        .ok()?
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name();
-            let version: u32 = name.to_str()?.strip_prefix("llvm-")?.parse().ok()?;
-            let lib = entry.path().join("lib");
-            (version >= LIBCLANG_MIN && has_libclang(&lib)).then_some((version, lib))
-        })
-        .collect();
-    found.sort();
-    found.pop().map(|(_, lib)| lib)
-}
-
-fn has_libclang(lib: &Path) -> bool {
-    // bindgen loads libclang.so; the plain runtime package holds only libclang.so.N.
-    lib.join("libclang.so").exists()
-}
-
-/// Version of the QEMU in PATH.
-fn qemu_version() -> Option<(u32, u32)> {
-    let out = Command::new("qemu-system-x86_64")
-        .arg("--version")
-        .output()
-        .ok()?;
-    parse_qemu(&String::from_utf8_lossy(&out.stdout))
-}
-
-fn parse_qemu(text: &str) -> Option<(u32, u32)> {
-    debian_upstream(text.split("version ").nth(1)?)
-}
-
-/// Major and minor number of a (Debian) version, without its epoch.
-fn debian_upstream(version: &str) -> Option<(u32, u32)> {
-    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
-    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,30 +258,5 @@ mod tests {
             assert_eq!(found.missing(Need::BuildAndRun), QEMU);
             assert!(found.missing(Need::Build).is_empty());
         }
-    }
-
-    #[test]
-    fn qemu_versions() {
-        let version = parse_qemu(
-            "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\nCopyright",
-        );
-        assert_eq!(version, Some((10, 0)));
-        assert_eq!(
-            parse_qemu("QEMU emulator version 7.2.15 (Debian 1:7.2)"),
-            Some((7, 2))
-        );
-        assert_eq!(parse_qemu("no such thing"), None);
-        assert!(version >= Some(QEMU_MIN));
-        assert!(parse_qemu("QEMU emulator version 9.2.0").is_some_and(|version| version < QEMU_MIN));
-    }
-
-    #[test]
-    fn debian_versions() {
-        assert_eq!(
-            debian_upstream("1:10.0.2+ds-2+deb13u1~bpo12+1"),
-            Some((10, 0))
-        );
-        assert_eq!(debian_upstream("11.1~rc1"), Some((11, 1)));
-        assert_eq!(debian_upstream("sid"), None);
     }
 }

@@ -36,18 +36,28 @@
 #include "window.inc"
 #include "aes-aesni.inc"
 
+#define UNITS	8(%rsp)	// data units: the seventh argument
+
 .set HANDLE,	%rdi	// const u8[80]: iv, then mask
 .set SRC,	%rsi
 .set DST_ARG,	%rdx	// the windows clear %rdx, so it moves to DST at once
-.set LEN,	%rcx	// bytes; from BULK on: bytes of whole blocks before the stealing
+.set LEN,	%rcx	// bytes of a data unit
+.set LEN8,	%cl
 .set TWEAK_IV,	%r8	// const u8[16]: number of the data unit
-.set BLOCK,	%r9	// index of the first block in the data unit
+.set BLOCK,	%r9	// one data unit: index of the first block in it
+.set UNIT,	%r9	// several: index of the data unit (first_block is 0 then)
+.set LEFT,	%r11	// bytes of whole blocks left before the stealing; the window clobbers it
+.set LEFT8,	%r11b
 .set DST,	%r10
 .set REM,	%r8	// after TWEAK_IV is used: bytes of the partial block, 0..15
 .set REM32,	%r8d
-.set START_A,	%xmm12	// where each walk of the schedule of K1 starts
-.set START_B,	%xmm13
-.set RUN,	%xmm14	// tweak of the next block within eight
+.set TMP,	%xmm8	// KA and KB outside the walks
+.set NEXT,	%xmm7	// X7 while stealing: the other tweak
+.set RUN,	%xmm9	// tweak of one block after the walk
+.set START0,	%xmm11	// round keys of K1 where walks start, in the order of their use
+.set START1,	%xmm12
+.set START2,	%xmm13
+.set START3,	%xmm14
 .set T,		%xmm15	// tweak of the next block
 
 .set MASK,	16	// offset of the mask in a handle
@@ -56,6 +66,8 @@
 .p2align 4
 .Lgf_poly:	// x^128 = x^7 + x^2 + x + 1 on the carries of both halves
 	.quad	0x87, 1
+.Lgf_inverse:	// the same for the way back: x^-1 = x^127 + x^6 + x + 1
+	.long	0x43, 0x80000000, 0, 0x80000000
 // pshufb by the 16 bytes at 16 + n shifts down by n bytes, at 16 - n up by n; zeros come in
 .Lshift_table:
 	.fill	16, 1, 0x80
@@ -71,18 +83,28 @@
 	pxor	\tmp, \t
 .endm
 
+/* \t = \t / alpha.  Clobbers \tmp. */
+.macro HALVE t, tmp
+	pshufd	$0x08, \t, \tmp		// words 0 and 2 to where their bit 0 belongs
+	psrlq	$1, \t
+	pslld	$31, \tmp
+	psrad	$31, \tmp
+	pand	.Lgf_inverse(%rip), \tmp
+	pxor	\tmp, \t
+.endm
+
 /*
  * T = T * alpha^\r for \r in 0..64, in a general register (public; clobbered).  Clobbers KA, KB,
- * KT, KU. T << r, where the r bits that fall out of the low half enter the high one, and the c that
+ * KU, X0. T << r, where the r bits that fall out of the low half enter the high one, and the c that
  * fall out of the high half come back as c * (x^7 + x^2 + x + 1), up to 71 bits.
  */
 .macro MUL_ALPHA r, r32
-	movq	\r, KT
+	movq	\r, X0
 	negl	\r32
 	addl	$64, \r32
 	movq	\r, KU
 	movdqa	T, KA
-	psllq	KT, T
+	psllq	X0, T
 	psrlq	KU, KA
 	movdqa	KA, KB
 	pslldq	$8, KB
@@ -100,38 +122,112 @@
 .endr
 .endm
 
-/* One walk of the schedule of K1 over \n blocks */
-.macro CRYPT enc, bits, n
-	movdqa	START_A, KA
-	movdqa	START_B, KB
+/*
+ * From K1 in START0 and (AES-256) START1 to the round keys where CRYPT starts its walks: 0, 1, 6, 7
+ * of AES-256 and 0, 3, 6, 9 of AES-128; backward 14, 13, 7, 6 and 10, 7, 4, 1.
+ */
+.macro STARTS enc, bits
+	movdqa	START0, KA
+.if \bits == 256
+	movdqa	START1, KB
+	ENC_WALK 256, 0, 0, KA, KB, KU, 1, 0, 2, 0, 4, 0
 .if \enc
-	AES_ENC	\bits, \n
+	movdqa	KA, START2
+	movdqa	KB, START3
 .else
-	AES_DEC	\bits, \n
+	movdqa	KB, START2
+	movdqa	KA, START3
+	ENC_WALK 256, 0, 0, KA, KB, KU, 8, 0, 16, 0, 32, 0, 64
+	movdqa	KU, START0
+	movdqa	KB, START1
+.endif
+.elseif \enc
+	ENC_WALK 128, 0, 0, KA, KA, KU, 1, 2, 4
+	movdqa	KU, START1
+	ENC_WALK 128, 0, 0, KU, KU, KA, 8, 16, 32
+	movdqa	KA, START2
+	ENC_WALK 128, 0, 0, KA, KA, KU, 64, 128, 27
+	movdqa	KU, START3
+.else
+	ENC_WALK 128, 0, 0, KA, KA, KU, 1
+	movdqa	KU, START3
+	ENC_WALK 128, 0, 0, KU, KU, KA, 2, 4, 8
+	movdqa	KA, START2
+	ENC_WALK 128, 0, 0, KA, KA, KU, 16, 32, 64
+	movdqa	KU, START1
+	ENC_WALK 128, 0, 0, KU, KU, KA, 128, 27, 54
+	movdqa	KA, START0
 .endif
 .endm
 
-/* \n blocks from SRC to DST, with the tweaks from T on; T, SRC, DST and LEN move on. */
+/* The rounds from AES-128's round key \start on to the next one's */
+.macro ENC_PART n, final, start, rcons:vararg
+	movdqa	\start, KA
+	ON_BLOCKS \n, aesenc, KA
+	ENC_WALK 128, \n, \final, KA, KA, KU, \rcons
+.endm
+.macro DEC_PART n, final, start, rcons:vararg
+	movdqa	\start, KA
+	DEC_ROUND \n, KA, KU
+	DEC_WALK 128, \n, \final, KA, KA, KU, \rcons
+.endm
+
+/* Encrypt or decrypt X0..X\n-1. */
+.macro CRYPT enc, bits, n
+	movdqa	START0, KA
+	ON_BLOCKS \n, pxor, KA
+.if \bits == 256 && \enc
+	movdqa	START1, KB
+	ON_BLOCKS \n, aesenc, KB
+	ENC_WALK 256, \n, 0, KA, KB, KU, 1, 0, 2, 0
+	movdqa	START2, KA
+	movdqa	START3, KB
+	ON_BLOCKS \n, aesenc, KA
+	ON_BLOCKS \n, aesenc, KB
+	ENC_WALK 256, \n, 1, KA, KB, KU, 8, 0, 16, 0, 32, 0, 64
+.elseif \bits == 256
+	movdqa	START1, KB
+	DEC_ROUND \n, KB, KU
+	DEC_WALK 256, \n, 0, KA, KB, KU, 64, 0, 32, 0, 16
+	movdqa	START2, KA
+	movdqa	START3, KB
+	DEC_ROUND \n, KA, KU
+	DEC_ROUND \n, KB, KU
+	DEC_WALK 256, \n, 1, KA, KB, KU, 0, 4, 0, 2, 0, 1
+.elseif \enc
+	ENC_WALK 128, \n, 0, KA, KA, KU, 1, 2
+	ENC_PART \n, 0, START1, 8, 16
+	ENC_PART \n, 0, START2, 64, 128
+	ENC_PART \n, 1, START3, 54
+.else
+	DEC_WALK 128, \n, 0, KA, KA, KU, 54, 27
+	DEC_PART \n, 0, START1, 64, 32
+	DEC_PART \n, 0, START2, 8, 4
+	DEC_PART \n, 1, START3, 1
+.endif
+.endm
+
+/* \n blocks from SRC to DST, with the tweaks from T on; T, SRC, DST and LEFT move on. */
 .macro XTS_BLOCKS enc, bits, n
-	movdqa	T, RUN
 .irp i, 0,1,2,3,4,5,6,7
 .if \i < \n
 	movdqu	16*\i(SRC), %xmm\i
-	pxor	RUN, %xmm\i
-	DOUBLE	RUN, KT
+	pxor	T, %xmm\i
+	DOUBLE	T, TMP
 .endif
 .endr
 	CRYPT	\enc, \bits, \n
-.irp i, 0,1,2,3,4,5,6,7
+	movdqa	T, RUN
+.irp i, 7,6,5,4,3,2,1,0
 .if \i < \n
-	pxor	T, %xmm\i
+	HALVE	RUN, TMP
+	pxor	RUN, %xmm\i
 	movdqu	%xmm\i, 16*\i(DST)
-	DOUBLE	T, KT
 .endif
 .endr
 	addq	$16*\n, SRC
 	addq	$16*\n, DST
-	subq	$16*\n, LEN
+	subq	$16*\n, LEFT
 .endm
 
 /*
@@ -140,12 +236,12 @@
  * Decryption uses the two tweaks in the other order.
  */
 .macro STEAL enc, bits
-	movdqa	T, RUN
-	DOUBLE	RUN, KT
+	movdqa	T, NEXT
+	DOUBLE	NEXT, TMP
 .if \enc == 0
 	movdqa	T, X1
-	movdqa	RUN, T
-	movdqa	X1, RUN
+	movdqa	NEXT, T
+	movdqa	X1, NEXT
 .endif
 	movdqu	(SRC), X0
 	pxor	T, X0
@@ -166,9 +262,9 @@
 	movdqu	(%rdx), X5		// up by REM
 	pshufb	X5, X4			// zeros || CC[REM..16]
 	por	X4, X0
-	pxor	RUN, X0
+	pxor	NEXT, X0
 	CRYPT	\enc, \bits, 1
-	pxor	RUN, X0			// last whole block
+	pxor	NEXT, X0		// last whole block
 	movdqu	(%rax, REM), X2		// up by 16 - REM
 	pshufb	X2, X1			// zeros || CC[0..REM]
 	movdqa	X0, X4
@@ -180,31 +276,38 @@
 
 .macro XTS enc, bits
 	movq	DST_ARG, DST
+.Lunit\@:
 	CALL_WINDOW tresor_load_s
 	TEST_ZERO X0, X1, X2
 	jz	.Lno_s\@
-	movdqa	X0, START_A
-	movdqa	X1, START_B
 .if \bits == 128
-	KEY_STREAM 2, (HANDLE), START_A, START_B
-	movdqu	MASK(HANDLE), START_A
-	pxor	X0, START_A		// K1
+	KEY_STREAM 2, (HANDLE), X0, X1
+	movdqu	MASK(HANDLE), START0
+	pxor	X0, START0		// K1
 	movdqu	MASK+16(HANDLE), KA
 	pxor	X1, KA			// K2
 .else
-	KEY_STREAM 4, (HANDLE), START_A, START_B
-	movdqu	MASK(HANDLE), START_A
-	movdqu	MASK+16(HANDLE), START_B
-	pxor	X0, START_A		// K1
-	pxor	X1, START_B
+	KEY_STREAM 4, (HANDLE), X0, X1
+	movdqu	MASK(HANDLE), START0
+	movdqu	MASK+16(HANDLE), START1
+	pxor	X0, START0		// K1
+	pxor	X1, START1
 	movdqu	MASK+32(HANDLE), KA
 	movdqu	MASK+48(HANDLE), KB
 	pxor	X2, KA			// K2
 	pxor	X3, KB
 .endif
 	movdqu	(TWEAK_IV), X0
+	cmpq	$1, UNITS
+	je	.Lnumber_done\@
+	movq	UNIT, X1
+	paddq	X1, X0
+.Lnumber_done\@:
 	AES_ENC	\bits, 1
 	movdqa	X0, T
+	STARTS	\enc, \bits
+	cmpq	$1, UNITS
+	jne	.Lt_done\@
 	jmp	.Lalpha_test\@
 .Lalpha64\@:
 	subq	$64, BLOCK
@@ -213,34 +316,45 @@
 .Lalpha_test\@:
 	cmpq	$64, BLOCK
 	jae	.Lalpha64\@
+	testq	BLOCK, BLOCK
+	jz	.Lt_done\@
 	MUL_ALPHA %r9, %r9d		// BLOCK
-.if \enc == 0
-	movdqa	START_A, KA
-	movdqa	START_B, KB
-	AES_ENC	\bits, 0
-	movdqa	KA, START_A
-	movdqa	KB, START_B
-.endif
-	movl	%ecx, REM32
-	andl	$15, REM32
-	subq	REM, LEN
-	testl	REM32, REM32
+.Lt_done\@:
+	movq	LEN, LEFT
+	andq	$-16, LEFT
+	testb	$15, LEN8
 	jz	.Lbulk_test\@
-	subq	$16, LEN		// the last whole block takes part in the stealing
+	subq	$16, LEFT		// the last whole block takes part in the stealing
 	jmp	.Lbulk_test\@
 .p2align 4
 .Lbulk\@:
 	XTS_BLOCKS \enc, \bits, 8
 .Lbulk_test\@:
-	cmpq	$128, LEN
+	cmpq	$16*8, LEFT
 	jae	.Lbulk\@
-	jmp	.Lsingle_test\@
-.Lsingle\@:
+	jmp	.Lfour_test\@
+.Lfour\@:
+	XTS_BLOCKS \enc, \bits, 4
+.Lfour_test\@:
+	cmpq	$64, LEFT
+	jae	.Lfour\@
+	testb	$32, LEFT8
+	jz	.Lone\@
+	XTS_BLOCKS \enc, \bits, 2
+.Lone\@:
+	testb	$16, LEFT8
+	jz	.Lunit_done\@
 	XTS_BLOCKS \enc, \bits, 1
-.Lsingle_test\@:
-	testq	LEN, LEN
-	jnz	.Lsingle\@
-	testl	REM32, REM32
+.Lunit_done\@:
+	cmpq	$1, UNITS
+	je	.Ltail\@
+	incq	UNIT
+	cmpq	UNITS, UNIT
+	jne	.Lunit\@
+	jmp	.Ldone\@
+.Ltail\@:
+	movl	%ecx, REM32
+	andl	$15, REM32
 	jz	.Ldone\@
 	STEAL	\enc, \bits
 .Ldone\@:

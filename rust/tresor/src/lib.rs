@@ -2,7 +2,7 @@
 //! Formats and engines of `tresor`, a disk-encryption driver whose keys exist only in registers.
 //!
 //! The kernel driver and the user-space tools share this source. The core ([`slot`], [`handle`],
-//! [`kdf`], [`cmdline`], [`mod@line`]) is plain `core`, without allocation or panics; the kernel
+//! [`class`], [`kdf`], [`cmdline`], [`mod@line`]) is plain `core`, without allocation or panics; the kernel
 //! compiles the same files as modules of its driver. Everything else is for user space:
 //!
 //! * feature `reference`: module `reference`, what the engines compute, in ordinary memory with
@@ -15,6 +15,7 @@
 #[cfg(any(test, feature = "reference", feature = "engines"))]
 extern crate std;
 
+pub mod class;
 pub mod cmdline;
 pub mod handle;
 pub mod kdf;

@@ -7,15 +7,19 @@
 //! run side by side.
 
 use core::{ptr, slice};
-use std::is_x86_feature_detected;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::class;
+
+mod cpu;
 pub mod probe;
 mod unlock;
 mod xts;
 
+pub use crate::class::Class;
+pub use cpu::DISABLE;
 pub use unlock::{Unlock, UnlockError};
-pub use xts::{Direction, Position, Xts, XtsError};
+pub use xts::{Direction, Position, Units, Xts, XtsError};
 
 extern "C" {
     fn tresor_user_secret_of_thread() -> *mut u8;
@@ -47,8 +51,4 @@ pub fn set_read_only(read_only: bool) {
     // SAFETY: the byte lives as long as the thread, and only this thread has its address, for this
     // call.
     unsafe { tresor_user_read_only_of_thread().write(u8::from(read_only)) }
-}
-
-fn has_aesni() -> bool {
-    is_x86_feature_detected!("aes") && is_x86_feature_detected!("sse4.1")
 }

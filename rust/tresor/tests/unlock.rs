@@ -219,7 +219,7 @@ fn arguments_between_guard_pages() {
             let probe = unsafe {
                 Probe::run(
                     engine.function(),
-                    [pass_at, blocks, salt_at, 1000, slot_at, 0],
+                    [pass_at, blocks, salt_at, 1000, slot_at, 0, 0],
                     1,
                     &mut stack,
                 )

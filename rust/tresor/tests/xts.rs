@@ -1,22 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The XTS engine against the oracle: Wycheproof, every length, alignments, cut data units, guard
+//! The XTS engine of each class against the oracle: Wycheproof, every length, alignments, cut data units, guard
 //! pages, no S.
 
 mod common;
 
-use common::{handle_of_key, noise, oracle, sector, xts, Guarded, DIRECTIONS, PAGE, VARIANTS};
+use common::{
+    for_each_class, handle_of_key, noise, oracle, sector, Guarded, DIRECTIONS, PAGE, VARIANTS,
+};
 use proptest::prelude::*;
 use tresor::handle::{Handle, Variant};
 use tresor::reference::{self, Sha256};
 use tresor::user::probe::Probe;
-use tresor::user::{self, Direction, Position, XtsError};
+use tresor::user::{self, Direction, Position, Xts, XtsError};
 use wycheproof::cipher::{TestName, TestSet};
 use wycheproof::TestResult;
 
 const S: [u8; 32] = *b"a register secret of tests only!";
 
-#[test]
-fn wycheproof() {
+for_each_class!(
+    wycheproof,
+    every_length_from_16_to_4112_bytes,
+    every_alignment,
+    handle_and_tweak_iv_between_guard_pages,
+    without_s_nothing_is_written,
+    any_single_bit_is_a_secret,
+    short_or_unequal_lengths_are_refused,
+    first_block_far_into_a_data_unit,
+    equals_the_oracle,
+    sector_numbers_near_2_to_the_64,
+    cut_data_unit_equals_one_call,
+);
+
+fn wycheproof(engine: Xts) {
     user::set_secret(&S);
     let (mut run, mut aes_192) = (0, 0);
     for group in TestSet::load(TestName::AesXts).unwrap().test_groups {
@@ -35,11 +50,11 @@ fn wycheproof() {
                 first_block: 0,
             };
             let mut data = case.pt.to_vec();
-            xts()
+            engine
                 .crypt_in_place(variant, Direction::Encrypt, &handle, &mut data, &position)
                 .unwrap();
             assert_eq!(data, case.ct.to_vec(), "case {}", case.tc_id);
-            xts()
+            engine
                 .crypt_in_place(variant, Direction::Decrypt, &handle, &mut data, &position)
                 .unwrap();
             assert_eq!(data, case.pt.to_vec(), "case {}", case.tc_id);
@@ -51,8 +66,7 @@ fn wycheproof() {
 }
 
 /// Between guard pages at both ends, out of place and in place.
-#[test]
-fn every_length_from_16_to_4112_bytes() {
+fn every_length_from_16_to_4112_bytes(engine: Xts) {
     user::set_secret(&S);
     let (mut source, mut destination) = (Guarded::new(2), Guarded::new(2));
     for variant in VARIANTS {
@@ -67,7 +81,7 @@ fn every_length_from_16_to_4112_bytes() {
                 (DIRECTIONS[1], &cipher, &plain),
             ] {
                 let crypt = |src: &[u8], dst: &mut [u8]| {
-                    xts()
+                    engine
                         .crypt(variant, direction, &handle, src, dst, &position)
                         .unwrap()
                 };
@@ -85,7 +99,7 @@ fn every_length_from_16_to_4112_bytes() {
                     output,
                     "{variant:?} {direction:?} {len}"
                 );
-                xts()
+                engine
                     .crypt_in_place(variant, direction, &handle, source.at_end(len), &position)
                     .unwrap();
                 assert_eq!(
@@ -98,8 +112,7 @@ fn every_length_from_16_to_4112_bytes() {
     }
 }
 
-#[test]
-fn every_alignment() {
+fn every_alignment(engine: Xts) {
     user::set_secret(&S);
     let handle = Handle::derived::<Sha256>(&[0x78; 64]).unwrap();
     let key = reference::volume_key(&S, &handle, Variant::Aes256);
@@ -109,7 +122,7 @@ fn every_alignment() {
         for (from, to) in (0..16).flat_map(|from| (0..16).map(move |to| (from, to))) {
             let mut out = vec![0xee; len + 32];
             let src = &plain[from..from + len];
-            xts()
+            engine
                 .crypt(
                     Variant::Aes256,
                     Direction::Encrypt,
@@ -136,8 +149,7 @@ fn every_alignment() {
 
 /// The handle and the tweak iv are read within their bounds, too; one argument after the other ends
 /// or starts at a guard page.
-#[test]
-fn handle_and_tweak_iv_between_guard_pages() {
+fn handle_and_tweak_iv_between_guard_pages(engine: Xts) {
     user::set_secret(&S);
     let (mut handle_page, mut tweak_page, mut data_page) =
         (Guarded::new(1), Guarded::new(1), Guarded::new(1));
@@ -164,10 +176,24 @@ fn handle_and_tweak_iv_between_guard_pages() {
             let handle_at = place(&mut handle_page, &handle_bytes);
             let tweak_at = place(&mut tweak_page, &tweak_iv);
             let data_at = place(&mut data_page, &input);
-            let arguments = [handle_at, data_at, data_at, input.len() as u64, tweak_at, 0];
+            let arguments = [
+                handle_at,
+                data_at,
+                data_at,
+                input.len() as u64,
+                tweak_at,
+                0,
+                1,
+            ];
             // SAFETY: an engine that this CPU can run, with pointers to what it asks for.
-            let probe =
-                unsafe { Probe::run(xts().function(variant, direction), arguments, 1, &mut stack) };
+            let probe = unsafe {
+                Probe::run(
+                    engine.function(variant, direction),
+                    arguments,
+                    1,
+                    &mut stack,
+                )
+            };
             assert_eq!(probe.general[0], 0);
             let output = if at_end {
                 data_page.at_end(47)
@@ -179,8 +205,7 @@ fn handle_and_tweak_iv_between_guard_pages() {
     }
 }
 
-#[test]
-fn without_s_nothing_is_written() {
+fn without_s_nothing_is_written(engine: Xts) {
     user::clear_secret();
     let handle = Handle::derived::<Sha256>(&[1; 64]).unwrap();
     for (variant, direction) in VARIANTS
@@ -189,7 +214,7 @@ fn without_s_nothing_is_written() {
     {
         for len in [16, 17, 128, 4096] {
             let mut out = vec![0xee; len];
-            let result = xts().crypt(
+            let result = engine.crypt(
                 variant,
                 direction,
                 &handle,
@@ -204,15 +229,14 @@ fn without_s_nothing_is_written() {
 }
 
 /// "No S" is all 256 bits zero: a single bit anywhere is an S.
-#[test]
-fn any_single_bit_is_a_secret() {
+fn any_single_bit_is_a_secret(engine: Xts) {
     let handle = Handle::derived::<Sha256>(&[1; 64]).unwrap();
     for bit in 0..256 {
         let mut s = [0; 32];
         s[bit / 8] = 1 << (bit % 8);
         user::set_secret(&s);
         let mut out = [0; 16];
-        xts()
+        engine
             .crypt(
                 Variant::Aes256,
                 Direction::Encrypt,
@@ -231,11 +255,10 @@ fn any_single_bit_is_a_secret() {
     user::clear_secret();
 }
 
-#[test]
-fn short_or_unequal_lengths_are_refused() {
+fn short_or_unequal_lengths_are_refused(engine: Xts) {
     let handle = Handle::derived::<Sha256>(&[1; 64]).unwrap();
     let crypt = |src: &[u8], dst: &mut [u8]| {
-        xts().crypt(
+        engine.crypt(
             Variant::Aes256,
             Direction::Encrypt,
             &handle,
@@ -248,12 +271,8 @@ fn short_or_unequal_lengths_are_refused() {
     assert_eq!(crypt(&[0; 32], &mut [0; 31]), Err(XtsError::BadLength));
 }
 
-proptest! {
-    #[test]
-    fn equals_the_oracle(
-        s: [u8; 32], iv: [u8; 16], mask in any::<[[u8; 32]; 2]>(), tweak_iv: [u8; 16], wide: bool, decrypt: bool,
-        data in prop::collection::vec(any::<u8>(), 16..700),
-    ) {
+fn equals_the_oracle(engine: Xts) {
+    proptest!(|(s: [u8; 32], iv: [u8; 16], mask in any::<[[u8; 32]; 2]>(), tweak_iv: [u8; 16], wide: bool, decrypt: bool, data in prop::collection::vec(any::<u8>(), 16..700))| {
         prop_assume!(s != [0; 32]);
         user::set_secret(&s);
         let variant = VARIANTS[usize::from(wide)];
@@ -261,27 +280,26 @@ proptest! {
         let handle = Handle { iv, mask: mask.concat().try_into().unwrap() };
         let key = reference::volume_key(&s, &handle, variant);
         let mut out = data.clone();
-        xts().crypt_in_place(variant, direction, &handle, &mut out, &Position { tweak_iv, first_block: 0 }).unwrap();
+        engine.crypt_in_place(variant, direction, &handle, &mut out, &Position { tweak_iv, first_block: 0 }).unwrap();
         prop_assert_eq!(out, oracle(&key, direction, &tweak_iv, &data));
-    }
+    });
+}
 
-    #[test]
-    fn sector_numbers_near_2_to_the_64(below in 0u64..16, len in 16usize..600) {
+fn sector_numbers_near_2_to_the_64(engine: Xts) {
+    proptest!(|(below in 0u64..16, len in 16usize..600)| {
         user::set_secret(&S);
         let handle = Handle::derived::<Sha256>(&[2; 64]).unwrap();
         let key = reference::volume_key(&S, &handle, Variant::Aes256);
         let position = sector(u64::MAX - below);
         let mut data = noise(below, len);
         let expected = oracle(&key, Direction::Encrypt, &position.tweak_iv, &data);
-        xts().crypt_in_place(Variant::Aes256, Direction::Encrypt, &handle, &mut data, &position).unwrap();
+        engine.crypt_in_place(Variant::Aes256, Direction::Encrypt, &handle, &mut data, &position).unwrap();
         prop_assert_eq!(data, expected);
-    }
+    });
+}
 
-    #[test]
-    fn cut_data_unit_equals_one_call(
-        wide: bool, decrypt: bool, tweak_iv: [u8; 16], len in 64usize..6000,
-        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
-    ) {
+fn cut_data_unit_equals_one_call(engine: Xts) {
+    proptest!(|(wide: bool, decrypt: bool, tweak_iv: [u8; 16], len in 64usize..6000, cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6))| {
         user::set_secret(&S);
         let variant = VARIANTS[usize::from(wide)];
         let direction = DIRECTIONS[usize::from(decrypt)];
@@ -300,16 +318,15 @@ proptest! {
                 continue;
             }
             let position = Position { tweak_iv, first_block: (start / 16) as u64 };
-            xts().crypt_in_place(variant, direction, &handle, &mut out[start..end], &position).unwrap();
+            engine.crypt_in_place(variant, direction, &handle, &mut out[start..end], &position).unwrap();
             start = end;
         }
         prop_assert_eq!(out, oracle(&key, direction, &tweak_iv, &data));
-    }
+    });
 }
 
 /// A block far into a data unit, against doubling the tweak as often.
-#[test]
-fn first_block_far_into_a_data_unit() {
+fn first_block_far_into_a_data_unit(engine: Xts) {
     user::set_secret(&S);
     let handle = Handle::derived::<Sha256>(&[4; 32]).unwrap();
     let key = reference::volume_key(&S, &handle, Variant::Aes128);
@@ -321,7 +338,7 @@ fn first_block_far_into_a_data_unit() {
             tweak_iv: [9; 16],
             first_block: block as u64,
         };
-        xts()
+        engine
             .crypt_in_place(
                 Variant::Aes128,
                 Direction::Encrypt,

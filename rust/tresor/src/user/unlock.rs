@@ -5,7 +5,8 @@ use core::fmt;
 use std::is_x86_feature_detected;
 use std::vec::Vec;
 
-use super::{has_aesni, probe};
+use super::cpu::has_aesni;
+use super::probe;
 use crate::kdf::{BLOCK, PASS_PHRASE_BUFFER};
 use crate::slot::ENGINE_BLOCK;
 

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What several test binaries share: handles of wanted keys, memory between guard pages.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "each test binary uses its part"
+)]
 
 pub(crate) mod audit;
 pub(crate) mod object;
@@ -10,16 +15,53 @@ use std::ptr;
 use rustix::mm::{mmap_anonymous, mprotect, munmap, MapFlags, MprotectFlags, ProtFlags};
 use tresor::handle::{Handle, Variant};
 use tresor::reference;
-use tresor::user::{Direction, Position, Xts};
+use tresor::user::{Class, Direction, Position, Xts};
 
 pub(crate) const PAGE: usize = 4096;
 pub(crate) const VARIANTS: [Variant; 2] = [Variant::Aes128, Variant::Aes256];
 pub(crate) const DIRECTIONS: [Direction; 2] = [Direction::Encrypt, Direction::Decrypt];
 
-/// The engine. A CPU without AES-NI cannot test it, and says so by failing.
-pub(crate) fn xts() -> Xts {
-    Xts::detect().expect("these tests need a CPU with AES-NI and SSE4.1")
+/// The engine of a class.
+///
+/// Tests of classes that this CPU cannot run are ignored, and so never ask. That was decided when
+/// they were compiled: on another CPU they say so by failing.
+pub(crate) fn xts(class: Class) -> Xts {
+    let engine = Xts::all()
+        .into_iter()
+        .find(|engine| engine.class() == class);
+    engine.unwrap_or_else(|| {
+        panic!(
+            "this CPU cannot run class {}, or TRESOR_DISABLE names it, but neither was so when the \
+             tests were compiled; run: cargo clean -p tresor",
+            class.name()
+        )
+    })
 }
+
+/// Makes tests of functions that take an engine: for each class a module with all of them.
+///
+/// A class that this CPU cannot run, or that is disabled, is shown as ignored.
+macro_rules! for_each_class {
+    ($($test:ident),* $(,)?) => {
+        $crate::common::for_each_class!(@class avx "avx" Avx $($test)*);
+        $crate::common::for_each_class!(@class aesni "aesni" Aesni $($test)*);
+    };
+    (@class $module:ident $name:tt $class:ident $($test:ident)*) => {
+        mod $module {
+            $(
+                #[test]
+                #[cfg_attr(
+                    tresor_skips = $name,
+                    ignore = "this CPU cannot run the class, or TRESOR_DISABLE names it"
+                )]
+                fn $test() {
+                    super::$test($crate::common::xts(tresor::user::Class::$class));
+                }
+            )*
+        }
+    };
+}
+pub(crate) use for_each_class;
 
 /// The handle whose volume key under `s` is `key`: as the key is mask XOR key stream, the mask is
 /// key XOR key stream.

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#include <linux/linkage.h>
+
+.set KX,	%xmm4	// a round key out of an upper half
+.set T,		%xmm5	// tweak of the next block
+.set T1,	%xmm6
+.set T0T2,	%ymm5
+.set T1T3,	%ymm6
+
+#include "xts-vex.inc"
+
+/* Four blocks at a time */
+.macro BULK enc, bits
+	jmp	.Lfour_test\@
+.p2align 4
+.Lfour\@:
+	vpxor	(SRC), T, X0
+	DOUBLE	T1, T, KX
+	vpxor	16(SRC), T1, X1
+	DOUBLE	X2, T1, KX
+	vinsertf128 $1, X2, T0T2, T0T2
+	DOUBLE	X3, X2, KX
+	vpxor	32(SRC), X2, X2
+	vinsertf128 $1, X3, T1T3, T1T3
+	vpxor	48(SRC), X3, X3
+	CRYPT	\enc, \bits, 4
+	vpxor	T, X0, X0
+	vmovdqu	X0, (DST)
+	vextractf128 $1, T0T2, KX
+	vpxor	T1, X1, X1
+	vmovdqu	X1, 16(DST)
+	vpxor	KX, X2, X2
+	vmovdqu	X2, 32(DST)
+	vextractf128 $1, T1T3, KX
+	vpxor	KX, X3, X3
+	vmovdqu	X3, 48(DST)
+	DOUBLE	T, KX, X0
+	addq	$64, SRC
+	addq	$64, DST
+	subq	$64, LEFT
+.Lfour_test\@:
+	cmpq	$64, LEFT
+	jae	.Lfour\@
+.endm
+
+.text
+
+SYM_FUNC_START(tresor_xts_avx_enc_128)
+	XTS	1, 128
+SYM_FUNC_END(tresor_xts_avx_enc_128)
+
+SYM_FUNC_START(tresor_xts_avx_dec_128)
+	XTS	0, 128
+SYM_FUNC_END(tresor_xts_avx_dec_128)
+
+SYM_FUNC_START(tresor_xts_avx_enc_256)
+	XTS	1, 256
+SYM_FUNC_END(tresor_xts_avx_enc_256)
+
+SYM_FUNC_START(tresor_xts_avx_dec_256)
+	XTS	0, 256
+SYM_FUNC_END(tresor_xts_avx_dec_256)

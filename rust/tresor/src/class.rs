@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! CPU classes: for each, an XTS engine that uses what its CPUs have.
+
+/// A class of CPUs, named by what its engine needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Class {
+    /// AVX-512 (F, BW, DQ, VL) and VAES.
+    Avx512 = 0,
+    /// AVX-512 (F, BW, DQ, VL) and AES-NI.
+    Avx512vl = 1,
+    /// AVX2 and VAES.
+    Vaes = 2,
+    /// AVX and AES-NI.
+    Avx = 3,
+    /// AES-NI and SSE4.1.
+    Aesni = 4,
+}
+
+impl Class {
+    /// All classes, the fastest engine first.
+    pub const ALL: [Self; 5] = [
+        Self::Avx512,
+        Self::Avx512vl,
+        Self::Vaes,
+        Self::Avx,
+        Self::Aesni,
+    ];
+
+    /// The name of the class, as in the symbols of its engine.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::Avx512vl => "avx512vl",
+            Self::Vaes => "vaes",
+            Self::Avx => "avx",
+            Self::Aesni => "aesni",
+        }
+    }
+
+    /// Whether a comma-separated list of names, as a person writes it to reach slower engines in
+    /// tests, has this class.
+    pub fn is_in(self, list: &[u8]) -> bool {
+        list.split(|&byte| byte == b',')
+            .any(|name| name == self.name().as_bytes())
+    }
+}
+
+/// Expands `$callback!` with each class and its routines: encrypt 128, decrypt 128, encrypt 256,
+/// decrypt 256. The one list of them, for the kernel and for user space.
+macro_rules! xts_engines {
+    ($callback:ident) => {
+        $callback! {
+            Avx: tresor_xts_avx_enc_128, tresor_xts_avx_dec_128,
+                 tresor_xts_avx_enc_256, tresor_xts_avx_dec_256;
+            Aesni: tresor_xts_aesni_enc_128, tresor_xts_aesni_dec_128,
+                   tresor_xts_aesni_enc_256, tresor_xts_aesni_dec_256;
+        }
+    };
+}
+pub(crate) use xts_engines;
+
+#[cfg(test)]
+mod tests {
+    use super::Class;
+
+    #[test]
+    fn a_list_names_whole_classes() {
+        assert!(Class::Avx.is_in(b"avx512,avx"));
+        assert!(!Class::Avx.is_in(b"avx512,avx512vl"));
+        assert!(!Class::Aesni.is_in(b""));
+    }
+
+    #[test]
+    fn the_numbers_are_the_positions() {
+        for (position, class) in Class::ALL.into_iter().enumerate() {
+            assert_eq!(class as usize, position);
+        }
+    }
+}

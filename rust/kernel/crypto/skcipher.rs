@@ -145,6 +145,9 @@ pub trait Skcipher: Sized + 'static {
     /// [`decrypt`]: Self::decrypt
     const ASYNC: bool = false;
 
+    /// Whether a request may consist of several data units; see [`Request::data_unit_size`].
+    const DATA_UNITS: bool = false;
+
     /// Returns the initial context of a new tfm. It has no key yet. May sleep.
     ///
     /// [`EAGAIN`] has a special meaning here to the crypto API: the algorithm is about to vanish.

@@ -13,6 +13,8 @@ mod boot;
 mod cipher;
 mod console;
 mod each_cpu;
+mod engine;
+mod parameter;
 mod prompt;
 #[cfg(CONFIG_CRYPTO_SELFTESTS)]
 mod selftest;
@@ -27,14 +29,7 @@ pub(crate) struct Tresor {
 
 impl kernel::Module for Tresor {
     fn init(module: &'static ThisModule) -> Result<Self> {
-        if !cpu_has(bindings::X86_FEATURE_AES) {
-            pr_err!("this CPU has no AES instructions (AES-NI): xts(tresor) is not available\n");
-            return Err(ENODEV);
-        }
-        if !cpu_has(bindings::X86_FEATURE_XMM4_1) {
-            pr_err!("this CPU has no SSE4.1: xts(tresor) is not available\n");
-            return Err(ENODEV);
-        }
+        engine::choose()?;
         let xts = Registration::new(module)?;
         boot::set_ready();
         Ok(Self { _xts: xts })

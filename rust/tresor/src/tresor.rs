@@ -17,6 +17,7 @@ macro_rules! core_modules {
 }
 
 core_modules! {
+    class,
     cmdline,
     handle,
     kdf,

@@ -144,11 +144,16 @@ impl<T: Skcipher> Algorithm<T> {
         } else {
             (0, 0)
         };
+        let data_units = if T::DATA_UNITS {
+            bindings::CRYPTO_ALG_DATA_UNITS
+        } else {
+            0
+        };
         let base = bindings::crypto_alg {
             cra_name: name_array(T::NAME),
             cra_driver_name: name_array(T::DRIVER_NAME),
             cra_priority: T::PRIORITY as c_int,
-            cra_flags: flags,
+            cra_flags: flags | data_units,
             cra_blocksize: T::BLOCK_SIZE as c_uint,
             cra_ctxsize: size_of::<T::Context>() as c_uint,
             cra_reqsize: reqsize as c_uint,

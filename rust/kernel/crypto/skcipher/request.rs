@@ -74,6 +74,19 @@ impl<T: Skcipher> Request<'_, T> {
         self.raw().cryptlen as usize
     }
 
+    /// Bytes of each data unit.
+    ///
+    /// Each is processed as if it were a request of its own, whose initialisation vector is that of
+    /// this request plus the number of the data unit. The addition is on the first eight bytes,
+    /// little-endian, modulo 2^64. The user of the API need not have chosen a divisor of
+    /// [`cryptlen`](Self::cryptlen). Without [`Skcipher::DATA_UNITS`] there is only one data unit.
+    pub fn data_unit_size(&self) -> usize {
+        match self.raw().data_unit_size {
+            0 => self.cryptlen(),
+            size => size as usize,
+        }
+    }
+
     /// Returns a copy of the initialisation vector.
     ///
     /// `N` must be [`Skcipher::IV_SIZE`], which is checked at build time.

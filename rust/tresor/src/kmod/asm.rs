@@ -12,46 +12,23 @@ use kernel::{
     fpu::FpuSection, //
 };
 
-/// Declares routines that take the same arguments.
-macro_rules! routines {
-    ($args:tt; $($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        extern "C" {
-            $($(#[$doc])* pub(crate) fn $name $args -> c_int;)*
-        }
-    };
-}
-
-routines! {
-    (
-        handle: *const u8,
-        src: *const u8,
-        dst: *mut u8,
-        len: usize,
-        tweak_iv: *const u8,
-        first_block: u64,
-    );
-    /// See asm/xts-aesni.S.
-    tresor_xts_aesni_enc_128,
-    /// See asm/xts-aesni.S.
-    tresor_xts_aesni_dec_128,
-    /// See asm/xts-aesni.S.
-    tresor_xts_aesni_enc_256,
-    /// See asm/xts-aesni.S.
-    tresor_xts_aesni_dec_256,
-}
-
-routines! {
-    (
+extern "C" {
+    /// See asm/unlock.inc.
+    pub(crate) fn tresor_unlock_shani(
         pass: *const u8,
         pass_blocks: u64,
         salt_block: *const u8,
         iterations: u64,
         slot: *const u8,
-    );
+    ) -> c_int;
     /// See asm/unlock.inc.
-    tresor_unlock_shani,
-    /// See asm/unlock.inc.
-    tresor_unlock_ssse3,
+    pub(crate) fn tresor_unlock_ssse3(
+        pass: *const u8,
+        pass_blocks: u64,
+        salt_block: *const u8,
+        iterations: u64,
+        slot: *const u8,
+    ) -> c_int;
 }
 
 #[cfg(CONFIG_CRYPTO_SELFTESTS)]

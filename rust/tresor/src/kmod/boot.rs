@@ -4,19 +4,20 @@
 
 use core::fmt::Write;
 use kernel::{
-    bindings, fmt,
+    fmt,
     prelude::*,
     sync::atomic::{ordering, Atomic},
 };
 
 use super::{
     console::Consoles,
+    parameter,
     prompt,
     sha256::KernelSha256, //
 };
-use crate::{
-    cmdline,
-    slot::{Slot, SlotError},
+use crate::slot::{
+    Slot,
+    SlotError, //
 };
 
 /// The command line parameter that holds the slot.
@@ -35,9 +36,7 @@ pub(crate) fn set_ready() {
 #[no_mangle]
 #[link_section = ".init.text"]
 extern "C" fn tresor_unlock_at_boot() {
-    // SAFETY: The command line is a C string that lives as long as the kernel.
-    let line = unsafe { CStr::from_char_ptr(bindings::saved_command_line) };
-    let Some(text) = cmdline::value(line.to_bytes(), SLOT_PARAMETER) else {
+    let Some(text) = parameter::value(SLOT_PARAMETER) else {
         return;
     };
     if !READY.load(ordering::Acquire) {

@@ -5,6 +5,7 @@
 use kernel::{
     cpu::CpuId,
     crypto::skcipher::{
+        Chunk,
         Completion,
         Request,
         Skcipher, //
@@ -13,7 +14,15 @@ use kernel::{
     prelude::*,
 };
 
-use super::{asm, sha256::KernelSha256, state};
+use super::{
+    engine::{
+        self,
+        Direction,
+        Run, //
+    },
+    sha256::KernelSha256,
+    state,
+};
 use crate::handle::{Handle, Variant};
 
 /// Bytes of an AES block.
@@ -39,22 +48,6 @@ impl Key {
     }
 }
 
-/// What to do with the data.
-#[derive(Clone, Copy)]
-enum Direction {
-    Encrypt,
-    Decrypt,
-}
-
-/// A run of blocks in memory that need not be Rust's: pages of a request.
-#[derive(Clone, Copy)]
-struct Run {
-    src: *const u8,
-    dst: *mut u8,
-    len: usize,
-    first_block: u64,
-}
-
 /// This CPU has no S.
 const NO_S_HERE: Error = EAGAIN;
 
@@ -62,36 +55,11 @@ const NO_S_HERE: Error = EAGAIN;
 ///
 /// # Safety
 ///
-/// `run.src` and `run.dst` must be valid for reads and writes of `run.len` bytes, at least 16, and
-/// be the same or not overlap.
-unsafe fn run(key: &Key, direction: Direction, iv: &[u8; BLOCK], run: Run) -> Result {
-    fpu::section(|_fpu| {
-        let (handle, iv) = (key.handle.as_ptr(), iv.as_ptr());
-        let Run {
-            src,
-            dst,
-            len,
-            first_block,
-        } = run;
-        // SAFETY: The engine may use vector registers here. The handle has 80 bytes and `iv` 16;
-        // for the rest see this function's safety requirement.
-        let code = unsafe {
-            match (direction, key.variant) {
-                (Direction::Encrypt, Variant::Aes128) => {
-                    asm::tresor_xts_aesni_enc_128(handle, src, dst, len, iv, first_block)
-                }
-                (Direction::Decrypt, Variant::Aes128) => {
-                    asm::tresor_xts_aesni_dec_128(handle, src, dst, len, iv, first_block)
-                }
-                (Direction::Encrypt, Variant::Aes256) => {
-                    asm::tresor_xts_aesni_enc_256(handle, src, dst, len, iv, first_block)
-                }
-                (Direction::Decrypt, Variant::Aes256) => {
-                    asm::tresor_xts_aesni_dec_256(handle, src, dst, len, iv, first_block)
-                }
-            }
-        };
-        let has_s = code == 0;
+/// As that of [`engine::crypt`].
+unsafe fn crypt_run(key: &Key, direction: Direction, run: &Run) -> Result {
+    fpu::section(|fpu| {
+        // SAFETY: By this function's own safety requirement.
+        let has_s = unsafe { engine::crypt(fpu, direction, key.variant, &key.handle, run) };
         state::note_this_cpu(has_s);
         if has_s {
             Ok(())
@@ -101,24 +69,84 @@ unsafe fn run(key: &Key, direction: Direction, iv: &[u8; BLOCK], run: Run) -> Re
     })?
 }
 
+/// How a request's data is cut into data units.
+#[derive(Clone, Copy)]
+struct Units {
+    /// Number of the first, as XTS takes it.
+    iv: [u8; BLOCK],
+    /// Bytes of each.
+    bytes: usize,
+}
+
+impl Units {
+    /// Fails with `EINVAL` for data that XTS does not take: less than a block, or several data
+    /// units that are not whole numbers of blocks.
+    fn of(req: &Request<'_, XtsTresor>) -> Result<Self> {
+        let (len, bytes) = (req.cryptlen(), req.data_unit_size());
+        let whole = len.checked_rem(bytes) == Some(0);
+        if bytes < BLOCK || !whole || (bytes != len && bytes % BLOCK != 0) {
+            return Err(EINVAL);
+        }
+        Ok(Self {
+            iv: req.iv::<BLOCK>(),
+            bytes,
+        })
+    }
+
+    /// The IV of data unit `index`: it counts in the first eight bytes.
+    fn iv_of(&self, index: usize) -> [u8; BLOCK] {
+        let mut iv = self.iv;
+        if let Some(count) = iv.first_chunk_mut::<8>() {
+            *count = u64::from_le_bytes(*count)
+                .wrapping_add(index as u64)
+                .to_le_bytes();
+        }
+        iv
+    }
+
+    /// As much of a chunk as one engine call takes: whole data units, or a run of one's blocks.
+    fn run_of(&self, chunk: &Chunk<'_>) -> Result<Run> {
+        let offset = chunk.offset();
+        let index = offset.checked_div(self.bytes).ok_or(EINVAL)?;
+        let within = offset.checked_rem(self.bytes).ok_or(EINVAL)?;
+        let room = chunk.len().min(SECTION);
+        let units = room.checked_div(self.bytes).ok_or(EINVAL)?;
+        let (len, units) = if within == 0 && units > 0 {
+            (self.bytes, units)
+        } else {
+            let left = self.bytes.saturating_sub(within);
+            (room.min(left) / BLOCK * BLOCK, 1)
+        };
+        Ok(Run {
+            src: chunk.src(),
+            dst: chunk.dst(),
+            len,
+            iv: self.iv_of(index),
+            first_block: (within / BLOCK) as u64,
+            units: units as u64,
+        })
+    }
+}
+
+impl Run {
+    /// All its bytes.
+    fn bytes(&self) -> usize {
+        self.len.saturating_mul(self.units as usize)
+    }
+}
+
 /// Serves one request as far as this CPU can.
 fn crypt(key: &Key, direction: Direction, req: &mut Request<'_, XtsTresor>) -> Result {
+    let units = Units::of(req)?;
     let len = req.cryptlen();
-    if len < BLOCK {
-        return Err(EINVAL);
-    }
-    let iv = req.iv::<BLOCK>();
     if len <= SECTION {
         if let Some(chunk) = req.linear() {
-            let whole = Run {
-                src: chunk.src(),
-                dst: chunk.dst(),
-                len,
-                first_block: 0,
-            };
-            // SAFETY: A chunk is valid for its length, and source and destination of a request are
-            // the same or apart.
-            return unsafe { run(key, direction, &iv, whole) };
+            let run = units.run_of(&chunk)?;
+            if run.bytes() == len {
+                // SAFETY: A chunk is valid for its length, and source and destination of a request
+                // are the same or apart.
+                return unsafe { crypt_run(key, direction, &run) };
+            }
         }
     }
 
@@ -129,16 +157,10 @@ fn crypt(key: &Key, direction: Direction, req: &mut Request<'_, XtsTresor>) -> R
     };
     let head = len.checked_sub(tail).ok_or(EINVAL)?;
     req.walk(head, |chunk| {
-        let n = chunk.len().min(SECTION) / BLOCK * BLOCK;
-        let part = Run {
-            src: chunk.src(),
-            dst: chunk.dst(),
-            len: n,
-            first_block: (chunk.offset() / BLOCK) as u64,
-        };
+        let run = units.run_of(chunk)?;
         // SAFETY: As above; the walk gives chunks of at least one block.
-        unsafe { run(key, direction, &iv, part)? };
-        Ok(n)
+        unsafe { crypt_run(key, direction, &run)? };
+        Ok(run.bytes())
     })?;
     if tail == 0 {
         return Ok(());
@@ -146,14 +168,16 @@ fn crypt(key: &Key, direction: Direction, req: &mut Request<'_, XtsTresor>) -> R
     let mut buffer = [0; 2 * BLOCK];
     let buffer = buffer.get_mut(..tail).ok_or(EINVAL)?;
     req.read_at(head, buffer)?;
-    let part = Run {
+    let run = Run {
         src: buffer.as_ptr(),
         dst: buffer.as_mut_ptr(),
         len: tail,
+        iv: units.iv,
         first_block: (head / BLOCK) as u64,
+        units: 1,
     };
     // SAFETY: The buffer is ours and has `tail` bytes; the engine works in place.
-    unsafe { run(key, direction, &iv, part)? };
+    unsafe { crypt_run(key, direction, &run)? };
     req.write_at(head, buffer)
 }
 
@@ -183,13 +207,14 @@ impl Skcipher for XtsTresor {
     type Context = Option<Key>;
 
     const NAME: &'static CStr = c"xts(tresor)";
-    const DRIVER_NAME: &'static CStr = c"xts-tresor-aesni";
+    const DRIVER_NAME: &'static CStr = c"xts-tresor";
     const PRIORITY: u32 = 400;
     const BLOCK_SIZE: usize = BLOCK;
     const MIN_KEY_SIZE: usize = Variant::Aes128.key_len();
     const MAX_KEY_SIZE: usize = Variant::Aes256.key_len();
     const IV_SIZE: usize = BLOCK;
     const ASYNC: bool = true;
+    const DATA_UNITS: bool = true;
 
     fn init() -> impl PinInit<Self::Context, Error> {
         Ok::<_, Error>(None)

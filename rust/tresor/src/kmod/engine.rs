@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The XTS engine of this machine: the fastest of those that its CPUs can run.
+//!
+//! Which one is decided once, before the cipher is registered. A call is a chain of well-predicted
+//! comparisons and a direct call; there is no pointer to an engine that could be bent.
+
+use kernel::{
+    bindings,
+    ffi::c_int,
+    fpu::FpuSection,
+    prelude::*,
+    sync::atomic::{ordering, Atomic},
+};
+
+use super::{cpu_has, parameter};
+use crate::{
+    class::{xts_engines, Class},
+    handle::{Handle, Variant},
+};
+
+/// Command line parameter: classes that are not to be used, comma-separated. For tests.
+const DISABLE_PARAMETER: &[u8] = b"tresor.disable";
+
+/// The class in use, by its number.
+static CLASS: Atomic<u32> = Atomic::new(Class::Aesni as u32);
+
+/// What to do with the data.
+#[derive(Clone, Copy)]
+pub(crate) enum Direction {
+    Encrypt,
+    Decrypt,
+}
+
+/// Data in memory that need not be Rust's: pages of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    /// From here,
+    pub(crate) src: *const u8,
+    /// to here: the same, or not overlapping.
+    pub(crate) dst: *mut u8,
+    /// Bytes of a data unit, or of a run of its blocks, at least 16.
+    pub(crate) len: usize,
+    /// Number of the first data unit, as XTS takes it.
+    pub(crate) iv: [u8; 16],
+    /// Index of the first block in its data unit; 0 if there are several data units.
+    pub(crate) first_block: u64,
+    /// How many data units follow each other. If several, `len` is a multiple of 16.
+    pub(crate) units: u64,
+}
+
+/// Declares the routines of all engines, and one function that calls them.
+macro_rules! dispatch {
+    ($($class:ident:
+        $encrypt128:ident, $decrypt128:ident, $encrypt256:ident, $decrypt256:ident;)*) => {
+        dispatch!(@declare $($encrypt128, $decrypt128, $encrypt256, $decrypt256,)*);
+
+        /// Calls the routine of a class; see asm/xts-aesni.S.
+        ///
+        /// # Safety
+        ///
+        /// The CPU must be of the class, and `run` valid for its lengths.
+        unsafe fn call(
+            class: Class,
+            direction: Direction,
+            variant: Variant,
+            handle: *const u8,
+            run: &Run,
+        ) -> c_int {
+            let Run { src, dst, len, iv, first_block: first, units } = *run;
+            let iv = iv.as_ptr();
+            // SAFETY: By the safety requirement; the handle has 80 bytes and `iv` 16.
+            unsafe {
+                match (class, direction, variant) {
+                    $(
+                        (Class::$class, Direction::Encrypt, Variant::Aes128) => {
+                            $encrypt128(handle, src, dst, len, iv, first, units)
+                        }
+                        (Class::$class, Direction::Decrypt, Variant::Aes128) => {
+                            $decrypt128(handle, src, dst, len, iv, first, units)
+                        }
+                        (Class::$class, Direction::Encrypt, Variant::Aes256) => {
+                            $encrypt256(handle, src, dst, len, iv, first, units)
+                        }
+                        (Class::$class, Direction::Decrypt, Variant::Aes256) => {
+                            $decrypt256(handle, src, dst, len, iv, first, units)
+                        }
+                    )*
+                }
+            }
+        }
+    };
+    (@declare $($name:ident,)*) => {
+        extern "C" {
+            $(
+                fn $name(
+                    handle: *const u8,
+                    src: *const u8,
+                    dst: *mut u8,
+                    len: usize,
+                    iv: *const u8,
+                    first_block: u64,
+                    units: u64,
+                ) -> c_int;
+            )*
+        }
+    };
+}
+
+xts_engines!(dispatch);
+
+/// Chooses the engine. Fails with `ENODEV`, and says why, if there is none for this machine.
+///
+/// Context: before the cipher is registered.
+pub(crate) fn choose() -> Result {
+    let disabled = parameter::value(DISABLE_PARAMETER).unwrap_or(b"");
+    let class = Class::ALL
+        .into_iter()
+        .find(|&class| !class.is_in(disabled) && cpu_can_run(class));
+    let Some(class) = class else {
+        pr_err!("this CPU has no AES instructions (AES-NI): xts(tresor) is not available\n");
+        return Err(ENODEV);
+    };
+    CLASS.store(class as u32, ordering::Release);
+    pr_info!("engine: {}\n", class.name());
+    Ok(())
+}
+
+/// Whether all CPUs have what the engine of a class uses, and the kernel saves its registers.
+fn cpu_can_run(class: Class) -> bool {
+    let features: &[u32] = match class {
+        Class::Avx512 => &[
+            bindings::X86_FEATURE_AVX512F,
+            bindings::X86_FEATURE_AVX512BW,
+            bindings::X86_FEATURE_AVX512DQ,
+            bindings::X86_FEATURE_AVX512VL,
+            bindings::X86_FEATURE_VAES,
+        ],
+        Class::Avx512vl => &[
+            bindings::X86_FEATURE_AVX512F,
+            bindings::X86_FEATURE_AVX512BW,
+            bindings::X86_FEATURE_AVX512DQ,
+            bindings::X86_FEATURE_AVX512VL,
+        ],
+        Class::Vaes => &[bindings::X86_FEATURE_AVX2, bindings::X86_FEATURE_VAES],
+        Class::Avx => &[bindings::X86_FEATURE_AVX],
+        Class::Aesni => &[],
+    };
+    let registers = match class {
+        Class::Avx512 | Class::Avx512vl => SSE | YMM | AVX512,
+        Class::Vaes | Class::Avx => SSE | YMM,
+        Class::Aesni => 0,
+    };
+    // Every engine uses AES-NI and, to see whether there is an S, ptest.
+    cpu_has(bindings::X86_FEATURE_AES)
+        && cpu_has(bindings::X86_FEATURE_XMM4_1)
+        && features.iter().all(|&feature| cpu_has(feature))
+        && saves(registers)
+}
+
+/// XCR0 bits (SDM Vol. 1, 13.1): xmm registers,
+const SSE: u64 = 1 << 1;
+/// upper halves of ymm0-15,
+const YMM: u64 = 1 << 2;
+/// k0-7, upper halves of zmm0-15, zmm16-31.
+const AVX512: u64 = 7 << 5;
+
+/// Whether the kernel saves these registers of tasks.
+fn saves(registers: u64) -> bool {
+    // SAFETY: Reads what was found at boot; a null pointer means that no name is wanted.
+    registers == 0 || unsafe { bindings::cpu_has_xfeatures(registers, core::ptr::null_mut()) } != 0
+}
+
+/// Encrypts or decrypts with a key derived from `handle` and S. False if this CPU has no S: then
+/// nothing was written.
+///
+/// # Safety
+///
+/// `run.src` must be valid for reads and `run.dst` for writes of `run.len * run.units` bytes, and
+/// `run` as its fields say.
+pub(crate) unsafe fn crypt(
+    _fpu: &FpuSection,
+    direction: Direction,
+    variant: Variant,
+    handle: &Handle,
+    run: &Run,
+) -> bool {
+    let number = CLASS.load(ordering::Relaxed) as usize;
+    let class = Class::ALL.get(number).copied().unwrap_or(Class::Aesni);
+    // SAFETY: `choose()` stored a class that this machine can run; the rest is guaranteed by the
+    // caller, and `_fpu` shows that vector registers may be used.
+    unsafe { call(class, direction, variant, handle.as_ptr(), run) == 0 }
+}

@@ -4,6 +4,7 @@
 
 mod boot;
 mod cpu_features;
+mod engines;
 mod hotplug;
 mod lab;
 mod ram;
@@ -115,6 +116,11 @@ pub fn all() -> Vec<Scenario> {
         ),
         ("cpu::without_sha_ni", cpu_features::without_sha_ni, &[2]),
         ("cpu::without_aes_ni", cpu_features::without_aes_ni, &[1]),
+        (
+            "engines::each_reads_what_another_wrote",
+            engines::each_reads_what_another_wrote,
+            &[2],
+        ),
         ("volume::aes128_512", volumes::aes128_512, &[1]),
         ("volume::aes128_4096", volumes::aes128_4096, &[2]),
         ("volume::aes256_512", volumes::aes256_512, &[1, 2, 4]),

@@ -23,7 +23,8 @@
 	vpxor	32(SRC), X2, X2
 	vinsertf128 $1, X3, T1T3, T1T3
 	vpxor	48(SRC), X3, X3
-	CRYPT	\enc, \bits, 4
+	ON_BLOCKS 4, vpxor, LO0
+	ROUNDS	\enc, \bits, 4
 	vpxor	T, X0, X0
 	vmovdqu	X0, (DST)
 	vextractf128 $1, T0T2, KX

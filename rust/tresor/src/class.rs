@@ -6,7 +6,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Class {
-    /// AVX-512 (F, BW, DQ, VL) and VAES.
+    /// AVX-512 (F, BW, DQ, VL), VAES and VPCLMULQDQ.
     Avx512 = 0,
     /// AVX-512 (F, BW, DQ, VL) and AES-NI.
     Avx512vl = 1,
@@ -52,6 +52,8 @@ impl Class {
 macro_rules! xts_engines {
     ($callback:ident) => {
         $callback! {
+            Vaes: tresor_xts_vaes_enc_128, tresor_xts_vaes_dec_128,
+                  tresor_xts_vaes_enc_256, tresor_xts_vaes_dec_256;
             Avx: tresor_xts_avx_enc_128, tresor_xts_avx_dec_128,
                  tresor_xts_avx_enc_256, tresor_xts_avx_dec_256;
             Aesni: tresor_xts_aesni_enc_128, tresor_xts_aesni_dec_128,

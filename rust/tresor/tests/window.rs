@@ -4,8 +4,9 @@
 
 mod common;
 
-use common::audit::{reads, writes, zeroed};
+use common::audit::{reads, writes};
 use common::object::{functions, Function};
+use common::wipe::zeroed;
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
 
 /// The section that the kernel's linker script places between two symbols.

@@ -2,18 +2,20 @@
 //! The rules that every instruction of an engine keeps, so that nothing secret leaves the vector
 //! registers.
 //!
-//! Secrets are in vector registers only: they come from a window, and no instruction moves a vector
-//! register to a general one. So general registers, and with them every address, are public; what
-//! is left is to look at each store, each flag that depends on a vector register, and each way out.
+//! Secrets are in vector and mask registers only: they come from a window, and no instruction moves
+//! one of those to a general register. So general registers, and with them every address, are
+//! public; what is left is to look at each store, each flag that depends on a vector register, and
+//! each way out.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use iced_x86::{
-    EncodingKind, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind,
-    Register,
+    CpuidFeature, EncodingKind, FlowControl, Instruction, InstructionInfo, InstructionInfoFactory,
+    Mnemonic, OpAccess, OpKind, Register,
 };
 
 use super::object::Function;
+use super::wipe::{self, Registers};
 
 /// What an engine may do.
 pub(crate) struct Policy {
@@ -22,32 +24,59 @@ pub(crate) struct Policy {
     /// How many times a flag may depend on a secret: each is a decision that the engine's head
     /// tells of.
     pub(crate) declassified: usize,
+    /// Of which instruction sets its instructions are, beside those of [`GENERAL`].
+    pub(crate) features: &'static [CpuidFeature],
+    /// How instructions on vector registers are encoded. SSE beside AVX is slow, or leaves upper
+    /// halves as they are.
+    pub(crate) encodings: &'static [EncodingKind],
+    /// What is zero at each return.
+    pub(crate) wiped: Registers,
 }
 
+/// Instructions on general registers that every x86-64 CPU has (endbr64 and long no-operations do
+/// nothing on older ones).
+const GENERAL: [CpuidFeature; 8] = [
+    CpuidFeature::INTEL8086,
+    CpuidFeature::INTEL186,
+    CpuidFeature::INTEL386,
+    CpuidFeature::INTEL486,
+    CpuidFeature::X64,
+    CpuidFeature::CMOV,
+    CpuidFeature::CET_IBT,
+    CpuidFeature::MULTIBYTENOP,
+];
+
 /// A rule that is broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rule {
     /// Memory is written through the destination only; the stack has nothing but return addresses
     /// of windows, and the flags before them.
     Store,
-    /// Nothing is moved from a vector register to a general one.
+    /// The destination's register is the function's argument, moved on by public numbers.
+    Destination,
+    /// Nothing is moved from a vector or mask register to a general one, and no address, nor
+    /// whether there is an access, depends on one.
     Leak,
-    /// Only general registers and xmm0-15, without VEX or EVEX: no other register needs wiping.
-    ForeignRegister,
-    /// Flags depend on vector registers just as often as declared.
+    /// Only instructions of the CPU class: so there is no register that the wipe does not know, and
+    /// none that the CPU may not have.
+    Foreign,
+    /// Flags depend on vector or mask registers just as often as declared.
     Declassified,
     /// Only windows are called, and jumps stay in the function.
     Flow,
-    /// All sixteen vector registers are zero at each return.
+    /// Vector registers are zero at each return, and so are mask registers that were written.
     Wipe,
 }
 
 /// Returns the rules that `function` breaks, and where.
 pub(crate) fn audit(function: &Function, policy: &Policy) -> Vec<(Rule, String)> {
     let instructions = function.instructions();
+    let addresses: HashSet<u64> = instructions.iter().map(Instruction::ip).collect();
+    let mut factory = InstructionInfoFactory::new();
+    let secret_masks = secret_masks(&instructions, &mut factory);
     let mut broken = Vec::new();
     let mut declassified = 0;
-    let mut factory = InstructionInfoFactory::new();
+    let mut called = false;
     for instruction in &instructions {
         let mut breaks = |rule| {
             broken.push((
@@ -58,6 +87,7 @@ pub(crate) fn audit(function: &Function, policy: &Policy) -> Vec<(Rule, String)>
         let info = factory.info(instruction);
         let is_window_call =
             instruction.mnemonic() == Mnemonic::Call && calls_window(function, instruction);
+        let uses_memory = !info.used_memory().is_empty();
         let stored = info
             .used_memory()
             .iter()
@@ -66,42 +96,34 @@ pub(crate) fn audit(function: &Function, policy: &Policy) -> Vec<(Rule, String)>
         if stored && !is_public && !is_result(instruction, policy) {
             breaks(Rule::Store);
         }
-        let reads_vector = info
-            .used_registers()
-            .iter()
-            .any(|used| used.register().is_vector_register() && reads(used.access()));
-        if reads_vector
-            && info
-                .used_registers()
-                .iter()
-                .any(|used| used.register().is_gpr() && writes(used.access()))
-        {
+        if !keeps_destination(instruction, info, policy, called) {
+            breaks(Rule::Destination);
+        }
+        called |= is_window_call;
+        let reads_secret = uses(info, |register, access| {
+            (register.is_vector_register() || is_mask(register)) && reads(access)
+        });
+        let to_general = uses(info, |register, access| register.is_gpr() && writes(access));
+        let address = instruction.memory_index().is_vector_register();
+        let guarded = uses_memory && secret_masks.contains(&instruction.op_mask());
+        if reads_secret && to_general || address || guarded {
             breaks(Rule::Leak);
         }
-        let foreign = |register: Register| {
-            !register.is_gpr() && !register.is_xmm() && !register.is_segment_register()
-        };
-        if instruction.is_invalid()
-            || instruction.encoding() != EncodingKind::Legacy
-            || info
-                .used_registers()
-                .iter()
-                .any(|used| foreign(used.register()))
-        {
-            breaks(Rule::ForeignRegister);
+        if is_foreign(instruction, info, policy) {
+            breaks(Rule::Foreign);
         }
         let stays = match instruction.flow_control() {
             FlowControl::Next | FlowControl::Return => true,
-            FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => instructions
-                .iter()
-                .any(|target| target.ip() == instruction.near_branch_target()),
+            FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => {
+                addresses.contains(&instruction.near_branch_target())
+            }
             FlowControl::Call => is_window_call,
             _ => false,
         };
         if !stays {
             breaks(Rule::Flow);
         }
-        if reads_vector && instruction.rflags_modified() != 0 {
+        if reads_secret && instruction.rflags_modified() != 0 {
             declassified += 1;
         }
     }
@@ -111,10 +133,10 @@ pub(crate) fn audit(function: &Function, policy: &Policy) -> Vec<(Rule, String)>
             format!("{}: {declassified} times", function.name),
         ));
     }
-    for ret in unwiped_returns(function, &instructions) {
+    for (ret, left) in wipe::unwiped_returns(function, &instructions, &policy.wiped) {
         broken.push((
             Rule::Wipe,
-            format!("{}+{:#x}: {ret}", function.name, ret.ip()),
+            format!("{}+{:#x}: {ret}: {left:?}", function.name, ret.ip()),
         ));
     }
     broken
@@ -137,91 +159,96 @@ fn calls_window(function: &Function, instruction: &Instruction) -> bool {
     )
 }
 
-/// A plain 16-byte store of a vector register through the destination.
+/// A plain store of a vector register through the destination.
 fn is_result(instruction: &Instruction, policy: &Policy) -> bool {
-    instruction.mnemonic() == Mnemonic::Movdqu
+    let plain = matches!(
+        instruction.mnemonic(),
+        Mnemonic::Movdqu
+            | Mnemonic::Vmovdqu
+            | Mnemonic::Vmovdqu8
+            | Mnemonic::Vmovdqu32
+            | Mnemonic::Vmovdqu64
+    );
+    plain
         && instruction.op0_kind() == OpKind::Memory
         && Some(instruction.memory_base()) == policy.destination
         && instruction.segment_prefix() == Register::None
 }
 
-/// One bit for each vector register.
-type Registers = u16;
+/// Whether the destination is set from the third argument before a window clears that, or moved on
+/// from where it is.
+fn keeps_destination(
+    instruction: &Instruction,
+    info: &InstructionInfo,
+    policy: &Policy,
+    called: bool,
+) -> bool {
+    let is_destination = |register: Register| Some(register.full_register()) == policy.destination;
+    if !uses(info, |register, access| {
+        is_destination(register) && writes(access)
+    }) {
+        return true;
+    }
+    let set = !called
+        && instruction.mnemonic() == Mnemonic::Mov
+        && policy.destination == Some(instruction.op0_register())
+        && instruction.op1_register() == Register::RDX;
+    let moved = match instruction.mnemonic() {
+        Mnemonic::Add | Mnemonic::Sub => policy.destination == Some(instruction.op0_register()),
+        Mnemonic::Lea => {
+            policy.destination == Some(instruction.op0_register())
+                && policy.destination == Some(instruction.memory_base())
+        }
+        _ => false,
+    };
+    set || moved
+}
 
-/// The returns that some way through the function reaches with a vector register that may not be
-/// zero.
-///
-/// A forward data-flow analysis: what is zero before an instruction is what is zero after each
-/// instruction that may come before it.
-fn unwiped_returns(function: &Function, instructions: &[Instruction]) -> Vec<Instruction> {
-    let index: HashMap<u64, usize> = (0..)
-        .zip(instructions)
-        .map(|(i, at)| (at.ip(), i))
-        .collect();
-    let mut factory = InstructionInfoFactory::new();
-    let effects: Vec<_> = instructions
-        .iter()
-        .map(|at| effect(function, at, &mut factory))
-        .collect();
-    let mut before: Vec<Registers> = vec![Registers::MAX; instructions.len()];
-    before[0] = 0;
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for (i, instruction) in instructions.iter().enumerate() {
-            let (written, zeroed) = effects[i];
-            let after = before[i] & !written | zeroed;
-            let flow = instruction.flow_control();
-            let ends = matches!(flow, FlowControl::Return | FlowControl::UnconditionalBranch);
-            let next = (!ends && i + 1 < instructions.len()).then_some(i + 1);
-            // 0 for everything that is no branch: no branch goes back to the entry.
-            let target = index
-                .get(&instruction.near_branch_target())
-                .filter(|&&target| target > 0);
-            for to in next.into_iter().chain(target.copied()) {
-                changed |= before[to] & !after != 0;
-                before[to] &= after;
-            }
+fn is_foreign(instruction: &Instruction, info: &InstructionInfo, policy: &Policy) -> bool {
+    let features = instruction.cpuid_features();
+    let known = |feature| GENERAL.contains(feature) || policy.features.contains(feature);
+    let on_vectors = uses(info, |register, _| {
+        register.is_vector_register() || is_mask(register)
+    });
+    instruction.is_invalid()
+        || !features.iter().all(known)
+        || on_vectors && !policy.encodings.contains(&instruction.encoding())
+}
+
+/// Mask registers that something is written to which depends on a vector register, anywhere in the
+/// function.
+fn secret_masks(
+    instructions: &[Instruction],
+    factory: &mut InstructionInfoFactory,
+) -> HashSet<Register> {
+    let mut secret = HashSet::new();
+    loop {
+        let before = secret.len();
+        for instruction in instructions {
+            let info = factory.info(instruction);
+            let depends = uses(info, |register, access| {
+                (register.is_vector_register() || secret.contains(&register)) && reads(access)
+            });
+            let written = info
+                .used_registers()
+                .iter()
+                .filter(|used| depends && is_mask(used.register()) && writes(used.access()));
+            secret.extend(written.map(|used| used.register()));
+        }
+        if secret.len() == before {
+            return secret;
         }
     }
-    let is_unwiped = |(at, before): &(&Instruction, &Registers)| {
-        at.flow_control() == FlowControl::Return && **before != Registers::MAX
-    };
-    let returns = instructions.iter().zip(&before).filter(is_unwiped);
-    returns.map(|(ret, _)| *ret).collect()
 }
 
-/// The vector registers that an instruction writes, and those of them that are zero then.
-fn effect(
-    function: &Function,
-    instruction: &Instruction,
-    factory: &mut InstructionInfoFactory,
-) -> (Registers, Registers) {
-    let bit = |register: Register| 1 << register.number();
-    if let Some(register) = zeroed(instruction) {
-        return (bit(register), bit(register));
-    }
-    // The contract of the windows: load fills two registers. What they zero is not relied on.
-    if instruction.mnemonic() == Mnemonic::Call
-        && function.symbol(instruction) == Some("tresor_load_s")
-    {
-        return (bit(Register::XMM0) | bit(Register::XMM1), 0);
-    }
-    let used = factory.info(instruction).used_registers().iter();
-    let written = used.filter(|used| used.register().is_vector_register() && writes(used.access()));
-    (
-        written.fold(0, |written, used| written | bit(used.register())),
-        0,
-    )
+fn uses(info: &InstructionInfo, test: impl Fn(Register, OpAccess) -> bool) -> bool {
+    info.used_registers()
+        .iter()
+        .any(|used| test(used.register(), used.access()))
 }
 
-/// The vector register that `instruction` sets to zero.
-pub(crate) fn zeroed(instruction: &Instruction) -> Option<Register> {
-    let same = instruction.op0_kind() == OpKind::Register
-        && instruction.op1_kind() == OpKind::Register
-        && instruction.op0_register() == instruction.op1_register();
-    (instruction.mnemonic() == Mnemonic::Pxor && same && instruction.op0_register().is_xmm())
-        .then(|| instruction.op0_register())
+pub(crate) fn is_mask(register: Register) -> bool {
+    register.is_k()
 }
 
 /// Whether an access reads, perhaps.

@@ -2,7 +2,7 @@
 //! Reads the functions of an assembled object file.
 
 use std::collections::HashMap;
-use std::fs;
+use std::{fs, slice};
 
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SymbolKind};
@@ -32,10 +32,16 @@ impl Function {
             .map(String::as_str)
     }
 
-    /// Replaces the instruction at `offset` by `code`, filled up with no-operations.
+    /// Replaces an instruction by `code`, filled up with no-operations.
     pub(crate) fn replace(&mut self, instruction: &Instruction, code: &[u8]) {
-        let offset = usize::try_from(instruction.ip()).unwrap();
-        let place = &mut self.code[offset..offset + instruction.len()];
+        self.replace_all(slice::from_ref(instruction), code);
+    }
+
+    /// Replaces instructions that follow each other by `code`, filled up with no-operations.
+    pub(crate) fn replace_all(&mut self, instructions: &[Instruction], code: &[u8]) {
+        let offset = usize::try_from(instructions[0].ip()).unwrap();
+        let end = usize::try_from(instructions[instructions.len() - 1].next_ip()).unwrap();
+        let place = &mut self.code[offset..end];
         place.fill(0x90);
         place[..code.len()].copy_from_slice(code);
     }

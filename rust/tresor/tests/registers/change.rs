@@ -5,8 +5,8 @@ use iced_x86::{Decoder, Instruction, Mnemonic};
 use rustix::mm::{mprotect, MprotectFlags};
 use tresor::user::probe::Function as Entry;
 
-use crate::common::audit::zeroed;
 use crate::common::object::Function;
+use crate::common::wipe::{zeroes, Registers};
 use crate::common::PAGE;
 
 /// Changes an instruction of a running engine until it is dropped.
@@ -23,11 +23,8 @@ impl Change {
         // SAFETY: the address is of this instruction, in the engine that is linked into this
         // program; nothing runs it now.
         let original = unsafe { std::slice::from_raw_parts(at as *const u8, bytes.len()) }.to_vec();
-        assert_eq!(
-            zeroed(&Decoder::new(64, &original, 0).decode()),
-            zeroed(instruction),
-            "not the same code"
-        );
+        let now = Decoder::new(64, &original, 0).decode();
+        assert_eq!(now.code(), instruction.code(), "not the same code");
         write_code(at, &bytes);
         Self { at, original }
     }
@@ -57,25 +54,21 @@ fn write_code(at: usize, bytes: &[u8]) {
     }
 }
 
-/// The sixteen wipes before the return that a call with this status takes: both come in the same
-/// order.
-pub(crate) fn wipes(function: &Function, status: u64) -> Vec<Instruction> {
+/// The wipes before each return, from the last one backwards.
+pub(crate) fn wipes(function: &Function) -> Vec<Vec<Instruction>> {
     let instructions = function.instructions();
     let is_return = |(at, instruction): (usize, &Instruction)| {
         (instruction.mnemonic() == Mnemonic::Ret).then_some(at)
     };
-    let ret = instructions
-        .iter()
-        .enumerate()
-        .filter_map(is_return)
-        .nth(usize::try_from(status).unwrap())
-        .unwrap();
-    let wipes: Vec<_> = instructions[..ret]
-        .iter()
-        .rev()
-        .take_while(|instruction| zeroed(instruction).is_some())
-        .copied()
-        .collect();
-    assert_eq!(wipes.len(), 16);
-    wipes
+    let returns = instructions.iter().enumerate().filter_map(is_return);
+    returns
+        .map(|ret| {
+            instructions[..ret]
+                .iter()
+                .rev()
+                .take_while(|instruction| zeroes(instruction) != Registers::NONE)
+                .copied()
+                .collect()
+        })
+        .collect()
 }

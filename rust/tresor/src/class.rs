@@ -52,6 +52,8 @@ impl Class {
 macro_rules! xts_engines {
     ($callback:ident) => {
         $callback! {
+            Avx512: tresor_xts_avx512_enc_128, tresor_xts_avx512_dec_128,
+                    tresor_xts_avx512_enc_256, tresor_xts_avx512_dec_256;
             Vaes: tresor_xts_vaes_enc_128, tresor_xts_vaes_dec_128,
                   tresor_xts_vaes_enc_256, tresor_xts_vaes_dec_256;
             Avx: tresor_xts_avx_enc_128, tresor_xts_avx_dec_128,

@@ -17,6 +17,21 @@ const SHA_FEATURES: &[CpuidFeature] = &[SSE, SSE2, SSSE3, SSE4_1, AES, SHA];
 /// One decision: no S.
 pub(crate) const XTS: &[Xts] = &[
     (
+        "avx512",
+        // Four blocks each: eight of the bulk, the rest by four, one, and a part of one; twice four
+        // of a data unit of 512 bytes. Two of ciphertext stealing.
+        8 + 4 + 1 + 1 + 2 * 4 + 2,
+        Policy {
+            destination: Some(Register::R10),
+            declassified: 1,
+            features: &[
+                AVX, AVX2, AVX512F, AVX512BW, AVX512DQ, AVX512VL, AES, VAES, VPCLMULQDQ,
+            ],
+            encodings: &[EncodingKind::VEX, EncodingKind::EVEX],
+            wiped: Registers::AVX512,
+        },
+    ),
+    (
         "vaes",
         // Pairs of blocks: three, the rest by two and one; one block; two of ciphertext stealing.
         3 + 2 + 1 + 1 + 2,

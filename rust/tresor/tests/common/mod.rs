@@ -44,6 +44,7 @@ pub(crate) fn xts(class: Class) -> Xts {
 /// A class that this CPU cannot run, or that is disabled, is shown as ignored.
 macro_rules! for_each_class {
     ($($test:ident),* $(,)?) => {
+        $crate::common::for_each_class!(@class avx512 "avx512" Avx512 $($test)*);
         $crate::common::for_each_class!(@class vaes "vaes" Vaes $($test)*);
         $crate::common::for_each_class!(@class avx "avx" Avx $($test)*);
         $crate::common::for_each_class!(@class aesni "aesni" Aesni $($test)*);

@@ -49,6 +49,7 @@ impl Class {
 
 /// Expands `$callback!` with each class and its routines: encrypt 128, decrypt 128, encrypt 256,
 /// decrypt 256. The one list of them, for the kernel and for user space.
+#[allow(unused_macros)] // by the library without engines
 macro_rules! xts_engines {
     ($callback:ident) => {
         $callback! {
@@ -63,6 +64,7 @@ macro_rules! xts_engines {
         }
     };
 }
+#[allow(unused_imports)]
 pub(crate) use xts_engines;
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ static ENGINES: Mutex<()> = Mutex::new(());
 
 for_each_class!(
     nothing_is_left_behind,
+    control_any_bit_is_noticed,
+    control_any_piece_of_a_secret_is_noticed,
     control_every_wipe_counts,
     control_what_is_left_behind_is_noticed,
     control_secret_in_a_general_register_is_noticed,
@@ -44,6 +46,26 @@ for_each_class!(
 
 /// Runs a call and returns what is left behind against the rules, one text for each.
 fn left_behind(call: &Call) -> Vec<String> {
+    let (probe, stack) = run(call);
+    assert_eq!(probe.general[0], call.status, "{}", call.symbol);
+
+    let mut left = unwiped(call, &probe);
+    // The marks must not matter: nobody promises zero upper halves to an engine.
+    if !call.is_right() {
+        left.push("the result is wrong".to_owned());
+    }
+    left.extend(in_general_registers(call, &probe));
+    // The trampoline begins at a multiple of 16.
+    let top = stack.as_ptr_range().end.addr();
+    let untouched = stack.len() - top % 16 - STACK_USED;
+    if stack[..untouched].iter().any(|&byte| byte != STACK_FILL) {
+        left.push("the stack was written".to_owned());
+    }
+    left
+}
+
+/// Runs a call; returns the registers and the stack after it.
+fn run(call: &Call) -> (Probe, Vec<u8>) {
     let mut stack = vec![STACK_FILL; 2 * PAGE];
     call.reset();
     user::set_secret(&call.s);
@@ -53,13 +75,12 @@ fn left_behind(call: &Call) -> Vec<String> {
     let probe = unsafe { Probe::run(call.entry, call.arguments, MARKER, &mut stack) };
     user::set_read_only(false);
     user::clear_secret();
-    assert_eq!(probe.general[0], call.status, "{}", call.symbol);
+    (probe, stack)
+}
 
-    let mut left = unwiped(call, &probe);
-    // The marks must not matter: nobody promises zero upper halves to an engine.
-    if !call.is_right() {
-        left.push("the result is wrong".to_owned());
-    }
+/// General registers with a piece of a secret, or not preserved.
+fn in_general_registers(call: &Call, probe: &Probe) -> Vec<String> {
+    let mut left = Vec::new();
     let secret: HashSet<_> = call
         .secrets
         .iter()
@@ -76,12 +97,6 @@ fn left_behind(call: &Call) -> Vec<String> {
         if probe.general[number] != MARKER {
             left.push(format!("general register {number} was not preserved"));
         }
-    }
-    // The trampoline begins at a multiple of 16.
-    let top = stack.as_ptr_range().end.addr();
-    let untouched = stack.len() - top % 16 - STACK_USED;
-    if stack[..untouched].iter().any(|&byte| byte != STACK_FILL) {
-        left.push("the stack was written".to_owned());
     }
     left
 }
@@ -217,6 +232,46 @@ fn control_every_wipe_of_unlocking_counts() {
                 function.name
             );
         }
+    }
+}
+
+/// One bit of any part of any vector or mask register, as if the engine had left it.
+fn control_any_bit_is_noticed(engine: Xts) {
+    let _one = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let calls = xts_calls(engine);
+    let call = &calls[0];
+    let (mut probe, _) = run(call);
+    let width = usize::try_from(probe.width).unwrap();
+    let vectors = if width == 64 { 32 } else { 16 };
+    for (number, byte) in (0..vectors).flat_map(|number| (0..width).map(move |byte| (number, byte)))
+    {
+        probe.vectors[number][byte] ^= 0x10;
+        let expected = format!("vector register {number} is not wiped");
+        assert_eq!(unwiped(call, &probe), [expected], "byte {byte}");
+        probe.vectors[number][byte] ^= 0x10;
+    }
+    for number in 0..if width == 64 { 8 } else { 0 } {
+        probe.masks[number] ^= 1 << 63;
+        let expected = format!("mask register {number} is not wiped");
+        assert_eq!(unwiped(call, &probe), [expected]);
+        probe.masks[number] ^= 1 << 63;
+    }
+    assert_eq!(unwiped(call, &probe), Vec::<String>::new());
+}
+
+/// Any four bytes of any secret in any general register.
+fn control_any_piece_of_a_secret_is_noticed(engine: Xts) {
+    let _one = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let calls = xts_calls(engine);
+    let call = &calls[0];
+    let (mut probe, _) = run(call);
+    for (number, secret) in (0..16).cycle().zip(&call.secrets) {
+        let before = probe.general[number];
+        let piece = &secret[secret.len() - 4..];
+        probe.general[number] = u64::from(u32::from_ne_bytes(piece.try_into().unwrap())) << 24;
+        let expected = format!("general register {number} holds a piece of a secret");
+        assert!(in_general_registers(call, &probe).contains(&expected));
+        probe.general[number] = before;
     }
 }
 

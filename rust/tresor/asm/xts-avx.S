@@ -9,6 +9,46 @@
 
 #include "xts-vex.inc"
 
+/*
+ * From S in X0, X1: K1 in LO0, LO1, K2 in xmm5, xmm6 (AES-128: LO0 and xmm5), and the tweak of the
+ * first data unit in xmm4, whose walk the CPU can do beside EXPAND's
+ */
+.macro UNWRAP bits
+	vmovdqa	X0, %xmm8
+	vmovdqa	X1, %xmm9
+	vmovdqu	(HANDLE), X0
+	vpaddq	.Lctr1(%rip), X0, X1
+.if \bits == 128
+	AES_WALK 256, 2, %xmm8, %xmm9, %xmm10, %xmm11
+	vpxor	MASK(HANDLE), X0, LO0
+	vpxor	MASK+16(HANDLE), X1, %xmm5
+.else
+	vpaddq	.Lctr2(%rip), X0, X2
+	vpaddq	.Lctr3(%rip), X0, X3
+	AES_WALK 256, 4, %xmm8, %xmm9, %xmm10, %xmm11
+	vpxor	MASK(HANDLE), X0, LO0
+	vpxor	MASK+16(HANDLE), X1, LO1
+	vpxor	MASK+32(HANDLE), X2, %xmm5
+	vpxor	MASK+48(HANDLE), X3, %xmm6
+	vmovdqa	%xmm6, %xmm2
+.endif
+	vmovdqa	%xmm5, %xmm1
+	vmovdqu	(TWEAK_IV), X0
+	TWEAK_WALK \bits, %xmm1, %xmm2
+	vmovdqa	X0, %xmm4
+.endm
+
+/* The tweak is there before. */
+.macro TWEAK_ROUND op, key
+.endm
+
+/* From S to all round keys and the first tweak */
+.macro KEYS enc, bits
+	UNWRAP	\bits
+	EXPAND	\enc, \bits, LO, xmm
+	vmovdqa	%xmm4, T
+.endm
+
 /* Four blocks at a time */
 .macro BULK enc, bits
 	jmp	.Lfour_test\@

@@ -10,7 +10,7 @@ pub enum Class {
     Avx512 = 0,
     /// AVX-512 (F, BW, DQ, VL) and AES-NI.
     Avx512vl = 1,
-    /// AVX2 and VAES.
+    /// AVX2, VAES and VPCLMULQDQ.
     Vaes = 2,
     /// AVX and AES-NI.
     Avx = 3,

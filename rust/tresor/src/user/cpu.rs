@@ -21,13 +21,9 @@ pub(crate) fn has_aesni() -> bool {
 pub(crate) fn can_run(class: Class) -> bool {
     has_aesni()
         && match class {
-            Class::Avx512 => {
-                has_avx512()
-                    && is_x86_feature_detected!("vaes")
-                    && is_x86_feature_detected!("vpclmulqdq")
-            }
+            Class::Avx512 => has_avx512() && has_wide_aes(),
             Class::Avx512vl => has_avx512(),
-            Class::Vaes => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("vaes"),
+            Class::Vaes => is_x86_feature_detected!("avx2") && has_wide_aes(),
             Class::Avx => is_x86_feature_detected!("avx"),
             Class::Aesni => true,
         }
@@ -43,4 +39,8 @@ fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")
+}
+
+fn has_wide_aes() -> bool {
+    is_x86_feature_detected!("vaes") && is_x86_feature_detected!("vpclmulqdq")
 }

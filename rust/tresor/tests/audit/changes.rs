@@ -172,6 +172,11 @@ const WITHOUT: &[(CpuidFeature, &[u8], &str)] = &[
         "vaesenc %zmm1, %zmm2, %zmm0",
     ),
     (
+        CpuidFeature::AVX512DQ,
+        &[0x62, 0xf2, 0xfe, 0x48, 0x39, 0xc0],
+        "vpmovq2m %zmm0, %k0",
+    ),
+    (
         CpuidFeature::VPCLMULQDQ,
         &[0x62, 0xf3, 0x6d, 0x48, 0x44, 0xc1, 0x00],
         "vpclmulqdq $0, %zmm1, %zmm2, %zmm0",

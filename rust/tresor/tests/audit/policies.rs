@@ -38,7 +38,7 @@ pub(crate) const XTS: &[Xts] = &[
         Policy {
             destination: Some(Register::R10),
             declassified: 1,
-            features: &[AVX, AVX2, AES, VAES],
+            features: &[AVX, AVX2, AES, VAES, VPCLMULQDQ],
             encodings: &[EncodingKind::VEX],
             wiped: Registers::AVX,
         },

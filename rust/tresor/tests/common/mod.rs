@@ -44,12 +44,18 @@ pub(crate) fn xts(class: Class) -> Xts {
 /// A class that this CPU cannot run, or that is disabled, is shown as ignored.
 macro_rules! for_each_class {
     ($($test:ident),* $(,)?) => {
-        $crate::common::for_each_class!(@class avx512 "avx512" Avx512 $($test)*);
-        $crate::common::for_each_class!(@class vaes "vaes" Vaes $($test)*);
-        $crate::common::for_each_class!(@class avx "avx" Avx $($test)*);
-        $crate::common::for_each_class!(@class aesni "aesni" Aesni $($test)*);
+        $crate::common::for_each_class!(
+            @all [$($test)*]
+            avx512 "avx512" Avx512,
+            vaes "vaes" Vaes,
+            avx "avx" Avx,
+            aesni "aesni" Aesni,
+        );
     };
-    (@class $module:ident $name:tt $class:ident $($test:ident)*) => {
+    (@all $tests:tt $($module:ident $name:tt $class:ident,)*) => {
+        $($crate::common::for_each_class!(@class $module $name $class $tests);)*
+    };
+    (@class $module:ident $name:tt $class:ident [$($test:ident)*]) => {
         mod $module {
             $(
                 #[test]

@@ -6,29 +6,34 @@
  * For every x86-64 CPU with AES-NI and SSE4.1 (Westmere, 2010, and later).  XTS: IEEE Std
  * 1619-2018, NIST SP 800-38E.
  *
- * One call does a whole run of blocks of one data unit:
+ * One call does a run of blocks of one data unit, or several whole data units:
  *
  *   1. S from its home into two registers (the window).  S all zero: no S on this CPU, return 1 and
  *      touch nothing.
  *   2. K1 || K2 = mask ^ AES-256_S(iv + 0..3) (XTS-AES-128: two blocks), four blocks in parallel; S
  *      is forgotten.
- *   3. T = AES_K2(tweak iv) * alpha^first_block; K2 is forgotten.
- *   4. eight blocks at a time, then one at a time; the last 17..31 bytes by ciphertext stealing.
- *   5. every register wiped.
+ *   3. T = AES_K2(number of the data unit) * alpha^first_block; K2 is forgotten.
+ *   4. K1 becomes the four round keys where the walks of its schedule start.
+ *   5. eight blocks at a time, then four, two and one; the last 17..31 bytes by ciphertext stealing.
+ *   6. several data units: from 1 again for the next, as there is no register for K2.
+ *   7. every register wiped.
  *
  * Why first_block: the running tweak is secret (with it and one known block pair, XTS falls to a
  * guess on AES alone), so it cannot wait in memory while the kernel maps the next page of a
  * request.  The next call begins again from the data unit's number and multiplies by
  * alpha^first_block, which costs a few instructions per 64 blocks.
  *
- * Why eight blocks and no round keys kept: see aes-aesni.inc.  The tweaks of the eight blocks are
- * needed before and after the rounds, and there is no register for them either: they are computed
- * twice, by doubling (five instructions each).
+ * Why eight blocks and no round keys kept: see aes-aesni.inc.  A walk is a chain of aesenclast, and
+ * waiting for it costs more than its instructions.  So the four registers that are left hold round
+ * keys from which two (AES-256) or four (AES-128) short walks start, independent of each other.
+ * The tweaks of the eight blocks are needed before and after the rounds, and there is no register
+ * for them: T is doubled eight times before, and a copy halved eight times after, last block first,
+ * so that T is right for the next blocks at once.
  *
  * Memory is written through DST only, and only finished blocks.  Branches depend on lengths and on
  * whether S is zero.
  *
- * Rejected: byte-wise stealing loops; the tail goes through overlapping 16-byte loads and stores
+ * Rejected: one walk and nine or ten blocks (slower: the chain); byte-wise stealing loops; the tail goes through overlapping 16-byte loads and stores
  * and a shuffle table instead.
  */
 
@@ -371,12 +376,16 @@
 
 /*
  * int tresor_xts_aesni_enc_128(const u8 handle[80], const u8 *src, u8 *dst, size_t len, const u8
- * tweak_iv[16], u64 first_block)
+ * tweak_iv[16], u64 first_block, u64 units)
  *
- * and enc_256, dec_128, dec_256 alike.  len is in bytes, at least 16; src and dst are the same or
- * do not overlap, and need no alignment.  A data unit may be done in several calls if all but the
- * last have a multiple of 16 bytes and the last has 16 or more. Returns 0, or 1 when this CPU has
- * no S: then nothing was written.  Context: within kernel_fpu_begin()/kernel_fpu_end().
+ * and enc_256, dec_128, dec_256 alike.  units data units of len bytes each, one after the other;
+ * data unit i has the number tweak_iv + i, where the addition is on the first eight bytes,
+ * little-endian, modulo 2^64.  One data unit: len is 16 or more; it may be done in several calls if
+ * all but the last have a multiple of 16 bytes and the last has 16 or more, and first_block is the
+ * index of the call's first block.  Several: len is a multiple of 16 and first_block is 0.
+ *
+ * src and dst are the same or do not overlap, and need no alignment.  Returns 0, or 1 when this CPU
+ * has no S: then nothing was written.  Context: within kernel_fpu_begin()/kernel_fpu_end().
  */
 SYM_FUNC_START(tresor_xts_aesni_enc_128)
 	XTS	1, 128

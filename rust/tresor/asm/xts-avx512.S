@@ -49,6 +49,7 @@
 // While data units are done:
 // zmm0-7: blocks.  With several data units only zmm0-3, and:
 .set Q0, %zmm4		// first tweaks of the next eight data units
+.set Q0X, %xmm4
 .set Q1, %zmm5
 .set KEEP, %zmm6	// KLO and KHI, packed
 .set TMP, %zmm7
@@ -106,13 +107,13 @@
 	ROUND_KEY KT
 	ON_STREAM \bits, vaesenc, KT
 .else
-	ROUND_KEY KT
-	vpxord	KT, %zmm26, %zmm26
-	vaesenclast %zmm26, KLO, KLO
+	ROUND_KEY_REST KT
 .if \bits == 256
-	vpxord	KT, %zmm27, %zmm27
+	vpternlogd $0x96, CUR_C, KT, %zmm27
 	vaesenclast %zmm27, KHI, KHI
 .endif
+	vpternlogd $0x96, CUR_C, KT, %zmm26
+	vaesenclast %zmm26, KLO, KLO
 .endif
 .endm
 .macro ON_STREAM bits, op, key
@@ -155,23 +156,25 @@
  * Round keys of K2 encrypt the numbers of eight data units, three in a vector; those of K1 go to
  * their registers.  EVEX has no aesimc: InvMixColumns = vaesdec(S-box).
  */
-.macro USE_K i, enc, bits
+.macro USE_K i, enc, bits, several
 .if \i == 0
-	USE_KEY	\i, \enc, \bits, vpxord, KLO
+	USE_KEY	\i, \enc, \bits, \several, vpxord, KLO
 .elseif \i == 1 && \bits == 256
-	USE_KEY	\i, \enc, \bits, vaesenc, KHI
+	USE_KEY	\i, \enc, \bits, \several, vaesenc, KHI
 .elseif \i < 6 + \bits / 32
 	ROUND_KEY KT
-	USE_KEY	\i, \enc, \bits, vaesenc, KT
+	USE_KEY	\i, \enc, \bits, \several, vaesenc, KT
 .else
 	ROUND_KEY KT
-	USE_KEY	\i, \enc, \bits, vaesenclast, KT
+	USE_KEY	\i, \enc, \bits, \several, vaesenclast, KT
 .endif
 .endm
-.macro USE_KEY i, enc, bits, op, key
+.macro USE_KEY i, enc, bits, several, op, key
 	\op	\key, Q0, Q0
+.if \several
 	\op	\key, QR, QR
 	\op	\key, Q1, Q1
+.endif
 .if \enc
 	PUT_K1	\i, 16+\i, \enc, \bits, \key
 .else
@@ -209,19 +212,22 @@
  */
 .macro KEYS enc, bits
 	vbroadcasti32x4 (TWEAK_IV), Q0
+	cmpq	$1, UNITS
+	jne	.Lseveral\@
+	SCHEDULE \bits, KLO, KHI, USE_K, \enc, \bits, 0
+	vinserti32x4 $3, Q0X, Q0, Q0
+	jmp	.Lkeys_done\@
+.Lseveral\@:
 	vpbroadcastq UNIT, QR{WORDS02}{z}
 	vpaddq	QR, Q0, Q0
-	vmovdqa64 Q0, QR
-	cmpq	$1, UNITS
-	je	.Lone_unit\@
 	vpaddq	.Lunits3(%rip), Q0, QR
 	vpaddq	.Lunits4(%rip), Q0, Q1
 	vpaddq	.Lunits0(%rip), Q0, Q0
-.Lone_unit\@:
-	SCHEDULE \bits, KLO, KHI, USE_K, \enc, \bits
+	SCHEDULE \bits, KLO, KHI, USE_K, \enc, \bits, 1
 	vinserti32x4 $3, QRX, Q0, Q0
 	vextracti32x4 $1, QR, QRX
 	vinserti32x4 $3, QRX, Q1, Q1
+.Lkeys_done\@:
 .endm
 
 /* \t = \t * alpha in each lane.  Clobbers TMP. */

@@ -8,7 +8,7 @@
 pub enum Class {
     /// AVX-512 (F, BW, DQ, VL), VAES and VPCLMULQDQ.
     Avx512 = 0,
-    /// AVX-512 (F, BW, DQ, VL) and AES-NI.
+    /// AVX-512 (F, BW, DQ, VL), AES-NI and PCLMULQDQ.
     Avx512vl = 1,
     /// AVX2, VAES and VPCLMULQDQ.
     Vaes = 2,
@@ -55,6 +55,8 @@ macro_rules! xts_engines {
         $callback! {
             Avx512: tresor_xts_avx512_enc_128, tresor_xts_avx512_dec_128,
                     tresor_xts_avx512_enc_256, tresor_xts_avx512_dec_256;
+            Avx512vl: tresor_xts_avx512vl_enc_128, tresor_xts_avx512vl_dec_128,
+                      tresor_xts_avx512vl_enc_256, tresor_xts_avx512vl_dec_256;
             Vaes: tresor_xts_vaes_enc_128, tresor_xts_vaes_dec_128,
                   tresor_xts_vaes_enc_256, tresor_xts_vaes_dec_256;
             Avx: tresor_xts_avx_enc_128, tresor_xts_avx_dec_128,

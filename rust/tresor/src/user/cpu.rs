@@ -22,7 +22,7 @@ pub(crate) fn can_run(class: Class) -> bool {
     has_aesni()
         && match class {
             Class::Avx512 => has_avx512() && has_wide_aes(),
-            Class::Avx512vl => has_avx512(),
+            Class::Avx512vl => has_avx512() && is_x86_feature_detected!("pclmulqdq"),
             Class::Vaes => is_x86_feature_detected!("avx2") && has_wide_aes(),
             Class::Avx => is_x86_feature_detected!("avx"),
             Class::Aesni => true,

@@ -15,6 +15,7 @@ use common::object::{functions, Function};
 use common::wipe::{unwiped_returns, zeroes, Registers};
 use iced_x86::Mnemonic;
 use policies::{policy, XTS};
+use tresor::user::Class;
 
 /// The engines as user space runs them, and as the kernel assembles them: there a window also turns
 /// IRQs off, and its caller turns them on again.
@@ -53,6 +54,14 @@ fn every_engine_keeps_the_rules() {
     for function in engines() {
         assert_eq!(audit(&function, policy(&function).0), []);
     }
+}
+
+/// No class without a policy, and no policy of an engine that the library does not have.
+#[test]
+fn policies_are_those_of_the_classes() {
+    let classes: Vec<_> = Class::ALL.map(Class::name).into();
+    let policies: Vec<_> = XTS.iter().map(|(class, ..)| *class).collect();
+    assert_eq!(policies, classes);
 }
 
 #[test]

@@ -32,6 +32,20 @@ pub(crate) const XTS: &[Xts] = &[
         },
     ),
     (
+        "avx512vl",
+        // Eight blocks of the bulk; one, in a loop; two of ciphertext stealing.
+        8 + 1 + 2,
+        Policy {
+            destination: Some(Register::R10),
+            declassified: 1,
+            features: &[
+                AVX, AVX2, AVX512F, AVX512BW, AVX512DQ, AVX512VL, AES, PCLMULQDQ,
+            ],
+            encodings: &[EncodingKind::VEX, EncodingKind::EVEX],
+            wiped: Registers::AVX512,
+        },
+    ),
+    (
         "vaes",
         // Pairs of blocks: three, the rest by two and one; one block; two of ciphertext stealing.
         3 + 2 + 1 + 1 + 2,

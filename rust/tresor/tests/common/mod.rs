@@ -47,6 +47,7 @@ macro_rules! for_each_class {
         $crate::common::for_each_class!(
             @all [$($test)*]
             avx512 "avx512" Avx512,
+            avx512vl "avx512vl" Avx512vl,
             vaes "vaes" Vaes,
             avx "avx" Avx,
             aesni "aesni" Aesni,
@@ -54,6 +55,11 @@ macro_rules! for_each_class {
     };
     (@all $tests:tt $($module:ident $name:tt $class:ident,)*) => {
         $($crate::common::for_each_class!(@class $module $name $class $tests);)*
+
+        // A class that is not in the list above does not compile.
+        const _: fn(tresor::user::Class) = |class| match class {
+            $(tresor::user::Class::$class => (),)*
+        };
     };
     (@class $module:ident $name:tt $class:ident [$($test:ident)*]) => {
         mod $module {

@@ -110,7 +110,10 @@ impl Units {
         let index = offset.checked_div(self.bytes).ok_or(EINVAL)?;
         let within = offset.checked_rem(self.bytes).ok_or(EINVAL)?;
         let room = chunk.len().min(SECTION);
-        let units = room.checked_div(self.bytes).ok_or(EINVAL)?;
+        let units = room
+            .checked_div(self.bytes)
+            .ok_or(EINVAL)?
+            .min(engine::max_units());
         let (len, units) = if within == 0 && units > 0 {
             (self.bytes, units)
         } else {

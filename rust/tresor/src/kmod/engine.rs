@@ -135,14 +135,20 @@ fn cpu_can_run(class: Class) -> bool {
             bindings::X86_FEATURE_AVX512DQ,
             bindings::X86_FEATURE_AVX512VL,
             bindings::X86_FEATURE_VAES,
+            bindings::X86_FEATURE_VPCLMULQDQ,
         ],
         Class::Avx512vl => &[
             bindings::X86_FEATURE_AVX512F,
             bindings::X86_FEATURE_AVX512BW,
             bindings::X86_FEATURE_AVX512DQ,
             bindings::X86_FEATURE_AVX512VL,
+            bindings::X86_FEATURE_PCLMULQDQ,
         ],
-        Class::Vaes => &[bindings::X86_FEATURE_AVX2, bindings::X86_FEATURE_VAES],
+        Class::Vaes => &[
+            bindings::X86_FEATURE_AVX2,
+            bindings::X86_FEATURE_VAES,
+            bindings::X86_FEATURE_VPCLMULQDQ,
+        ],
         Class::Avx => &[bindings::X86_FEATURE_AVX],
         Class::Aesni => &[],
     };
@@ -171,6 +177,23 @@ fn saves(registers: u64) -> bool {
     registers == 0 || unsafe { bindings::cpu_has_xfeatures(registers, core::ptr::null_mut()) } != 0
 }
 
+/// How many data units one call should have at most.
+///
+/// The engine without AVX loads S anew for each data unit. Should S vanish in the middle of a call,
+/// the first ones would be done, and the caller would not know.
+pub(crate) fn max_units() -> usize {
+    match class() {
+        Class::Aesni => 1,
+        _ => usize::MAX,
+    }
+}
+
+/// The class in use.
+fn class() -> Class {
+    let number = CLASS.load(ordering::Relaxed) as usize;
+    Class::ALL.get(number).copied().unwrap_or(Class::Aesni)
+}
+
 /// Encrypts or decrypts with a key derived from `handle` and S. False if this CPU has no S: then
 /// nothing was written.
 ///
@@ -185,9 +208,7 @@ pub(crate) unsafe fn crypt(
     handle: &Handle,
     run: &Run,
 ) -> bool {
-    let number = CLASS.load(ordering::Relaxed) as usize;
-    let class = Class::ALL.get(number).copied().unwrap_or(Class::Aesni);
     // SAFETY: `choose()` stored a class that this machine can run; the rest is guaranteed by the
     // caller, and `_fpu` shows that vector registers may be used.
-    unsafe { call(class, direction, variant, handle.as_ptr(), run) == 0 }
+    unsafe { call(class(), direction, variant, handle.as_ptr(), run) == 0 }
 }

@@ -8,6 +8,7 @@ mod changes;
 #[path = "../common/mod.rs"]
 mod common;
 mod policies;
+mod tables;
 
 use changes::{changes, plain_code, Change};
 use common::audit::{audit, results, Rule};

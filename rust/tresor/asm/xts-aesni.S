@@ -14,7 +14,7 @@
  *      is forgotten.
  *   3. T = AES_K2(number of the data unit) * alpha^first_block; K2 is forgotten.
  *   4. K1 becomes the four round keys where the walks of its schedule start.
- *   5. eight blocks at a time, then four, two and one; the last 17..31 bytes by ciphertext stealing.
+ *   5. eight blocks at a time, then four, two and one; the last 17..31 bytes by stealing.
  *   6. several data units: from 1 again for the next, as there is no register for K2.
  *   7. every register wiped.
  *
@@ -33,8 +33,8 @@
  * Memory is written through DST only, and only finished blocks.  Branches depend on lengths and on
  * whether S is zero.
  *
- * Rejected: one walk and nine or ten blocks (slower: the chain); byte-wise stealing loops; the tail goes through overlapping 16-byte loads and stores
- * and a shuffle table instead.
+ * Rejected: one walk and nine or ten blocks (slower: the chain); byte-wise stealing loops; the tail
+ * goes through overlapping 16-byte loads and stores and a shuffle table instead.
  */
 
 #include <linux/linkage.h>
@@ -59,10 +59,6 @@
 .set TMP,	%xmm8	// KA and KB outside the walks
 .set NEXT,	%xmm7	// X7 while stealing: the other tweak
 .set RUN,	%xmm9	// tweak of one block after the walk
-.set START0,	%xmm11	// round keys of K1 where walks start, in the order of their use
-.set START1,	%xmm12
-.set START2,	%xmm13
-.set START3,	%xmm14
 .set T,		%xmm15	// tweak of the next block
 
 .set MASK,	16	// offset of the mask in a handle
@@ -125,91 +121,6 @@
 	pslldq	$8, KB
 	pxor	KB, T
 .endr
-.endm
-
-/*
- * From K1 in START0 and (AES-256) START1 to the round keys where CRYPT starts its walks: 0, 1, 6, 7
- * of AES-256 and 0, 3, 6, 9 of AES-128; backward 14, 13, 7, 6 and 10, 7, 4, 1.
- */
-.macro STARTS enc, bits
-	movdqa	START0, KA
-.if \bits == 256
-	movdqa	START1, KB
-	ENC_WALK 256, 0, 0, KA, KB, KU, 1, 0, 2, 0, 4, 0
-.if \enc
-	movdqa	KA, START2
-	movdqa	KB, START3
-.else
-	movdqa	KB, START2
-	movdqa	KA, START3
-	ENC_WALK 256, 0, 0, KA, KB, KU, 8, 0, 16, 0, 32, 0, 64
-	movdqa	KU, START0
-	movdqa	KB, START1
-.endif
-.elseif \enc
-	ENC_WALK 128, 0, 0, KA, KA, KU, 1, 2, 4
-	movdqa	KU, START1
-	ENC_WALK 128, 0, 0, KU, KU, KA, 8, 16, 32
-	movdqa	KA, START2
-	ENC_WALK 128, 0, 0, KA, KA, KU, 64, 128, 27
-	movdqa	KU, START3
-.else
-	ENC_WALK 128, 0, 0, KA, KA, KU, 1
-	movdqa	KU, START3
-	ENC_WALK 128, 0, 0, KU, KU, KA, 2, 4, 8
-	movdqa	KA, START2
-	ENC_WALK 128, 0, 0, KA, KA, KU, 16, 32, 64
-	movdqa	KU, START1
-	ENC_WALK 128, 0, 0, KU, KU, KA, 128, 27, 54
-	movdqa	KA, START0
-.endif
-.endm
-
-/* The rounds from AES-128's round key \start on to the next one's */
-.macro ENC_PART n, final, start, rcons:vararg
-	movdqa	\start, KA
-	ON_BLOCKS \n, aesenc, KA
-	ENC_WALK 128, \n, \final, KA, KA, KU, \rcons
-.endm
-.macro DEC_PART n, final, start, rcons:vararg
-	movdqa	\start, KA
-	DEC_ROUND \n, KA, KU
-	DEC_WALK 128, \n, \final, KA, KA, KU, \rcons
-.endm
-
-/* Encrypt or decrypt X0..X\n-1. */
-.macro CRYPT enc, bits, n
-	movdqa	START0, KA
-	ON_BLOCKS \n, pxor, KA
-.if \bits == 256 && \enc
-	movdqa	START1, KB
-	ON_BLOCKS \n, aesenc, KB
-	ENC_WALK 256, \n, 0, KA, KB, KU, 1, 0, 2, 0
-	movdqa	START2, KA
-	movdqa	START3, KB
-	ON_BLOCKS \n, aesenc, KA
-	ON_BLOCKS \n, aesenc, KB
-	ENC_WALK 256, \n, 1, KA, KB, KU, 8, 0, 16, 0, 32, 0, 64
-.elseif \bits == 256
-	movdqa	START1, KB
-	DEC_ROUND \n, KB, KU
-	DEC_WALK 256, \n, 0, KA, KB, KU, 64, 0, 32, 0, 16
-	movdqa	START2, KA
-	movdqa	START3, KB
-	DEC_ROUND \n, KA, KU
-	DEC_ROUND \n, KB, KU
-	DEC_WALK 256, \n, 1, KA, KB, KU, 0, 4, 0, 2, 0, 1
-.elseif \enc
-	ENC_WALK 128, \n, 0, KA, KA, KU, 1, 2
-	ENC_PART \n, 0, START1, 8, 16
-	ENC_PART \n, 0, START2, 64, 128
-	ENC_PART \n, 1, START3, 54
-.else
-	DEC_WALK 128, \n, 0, KA, KA, KU, 54, 27
-	DEC_PART \n, 0, START1, 64, 32
-	DEC_PART \n, 0, START2, 8, 4
-	DEC_PART \n, 1, START3, 1
-.endif
 .endm
 
 /* \n blocks from SRC to DST, with the tweaks from T on; T, SRC, DST and LEFT move on. */

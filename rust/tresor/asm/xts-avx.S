@@ -4,7 +4,7 @@
  * register secret
  *
  * For CPUs with AES-NI and AVX but not VAES: Sandy Bridge (2011) to Comet Lake, AMD Bulldozer to
- * Zen 2.  All round keys stay in registers (xts-vex.inc), so unlike the SSE engine this one does
+ * Zen 2.  All round keys stay in registers (aes-vex.inc), so unlike the SSE engine this one does
  * not walk the schedule again and again.
  *
  * Four blocks at a time in xmm0-3.  That is all that nine registers of keys leave: one for a key
@@ -15,9 +15,9 @@
  * What bounds it: AES instructions, 14 a block at two a cycle; 6 extractions of keys, 4 moves of
  * tweaks and 20 instructions for four doublings compete for their ports.
  *
- * Rejected, all measured slower: the first XOR, the last XOR and the store as ymm (vxorps; four more
- * moves between halves cost more than the four XORs saved); the carry of a doubling by
- * vblendvps or by vpcmpgtd; vperm2f128 for vextractf128.
+ * Rejected, none measured faster: the first XOR, the last XOR and the store as ymm (vxorps; four
+ * more moves between halves cost more than the XORs saved); the carry of a doubling by vblendvps or
+ * by vpcmpgtd; vperm2f128 for vextractf128.
  */
 
 #include <linux/linkage.h>

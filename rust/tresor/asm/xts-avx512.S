@@ -1,50 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * XTS-AES-128 and XTS-AES-256 with VAES and VPCLMULQDQ on AVX-512 registers
+ * XTS-AES-128 and XTS-AES-256 with VAES and VPCLMULQDQ on AVX-512 registers, keys derived from the
+ * register secret
  *
- * HEAD
+ * For CPUs with AVX-512F, BW, VL and DQ, VAES and VPCLMULQDQ: Intel since Ice Lake (2019), AMD
+ * since Zen 4 (2022).  XTS: IEEE Std 1619-2018, NIST SP 800-38E.
+ *
+ * One call: S from its home (the window); K1 || K2 = mask ^ AES-256_S(iv + 0..3); round keys of K1
+ * and the first tweaks of up to eight data units at once (keys-avx512.inc); the data; the wipe.
+ * Memory is written through DST only, and only finished blocks.  Branches depend on lengths and
+ * counts and on whether S is zero.
+ *
+ * The data: a vector is four blocks, and eight vectors are in flight, because Zen 5 starts two
+ * vaesenc per cycle with a latency of four.  Eight vectors take 56 cycles then (AES-256, 112
+ * vaesenc), and 56 is measured: everything else must fit beside them.  What made it fit:
+ *
+ * Registers: 15 round keys, 8 vectors of blocks, 8 of tweaks: 31.  The 32nd is a temporary nowhere:
+ * T holds tweak ^ last round key.  That is the key of vaesenclast as it stands, and the first XOR
+ * takes KFIRST = first round key ^ last one.  The step to the tweaks 32 blocks on is linear: where
+ * the last round key was, KLAST has the constant that makes up for it, and one vpternlogd adds it.
+ *
+ * t * x^32 is a rotation by one dword (vpshufd), which puts the 32 bits c that fall out at the
+ * bottom, XORed with c * (x^7 + x^2 + x): no byte shifts, which compete with vaesenc on Zen 5.
+ *
+ * With several data units, the next tweaks (Q0, Q1) and K2 (KEEP) take three of the registers: four
+ * vectors in flight twice, each half with tweaks of its own (60 cycles).
+ *
+ * Rejected: tweaks of the second half computed from those of the first (no registers needed: 69
+ * cycles); masked vectors for blocks one at a time (a data unit is a power of two in practice).
  */
 
 #include <linux/linkage.h>
 #include "window.inc"
 
-#define BCAST {1to16}
-
-.set HANDLE,	%rdi	// const u8[80]: iv, then mask
-.set SRC,	%rsi
-.set DST_ARG,	%rdx	// the windows clear %rdx, so it moves to DST at once
-.set LEN,	%rcx	// of a data unit in bytes; later of its blocks before the stealing
-.set LEN32,	%ecx
-.set TWEAK_IV,	%r8	// const u8[16]: number of the first data unit
-.set BLOCK,	%r9	// index of the first block in the data unit
-.set DST,	%r10
-.set UNITS,	%rdi	// after HANDLE is used
-.set REM,	%rdx	// bytes of the partial block, 0..15
-.set REM32,	%edx
-.set UNIT,	%r11	// index of the data unit
-.set UNIT32,	%r11d
-.set LEFT,	%rax	// bytes of blocks left in the data unit
-.set LEFT32,	%eax
-
-// While keys are made:
-.set D0, %zmm0		// D0-D7, C0-C5: aes-schedule-avx512.inc
-.set D1, %zmm1
-.set D2, %zmm2
-.set D3, %zmm3
-.set D4, %zmm7
-.set D5, %zmm8
-.set D6, %zmm9
-.set D7, %zmm10
-.set C0, %zmm11
-.set C1, %zmm12
-.set C2, %zmm13
-.set C3, %zmm14
-.set C4, %zmm15
-.set C5, %zmm31
-.set KLO, %zmm22	// K2 in lanes 0-2, K1 in lane 3: first round key
-.set KHI, %zmm23	// second (AES-256)
-.set SLO, %zmm24	// S
-.set SHI, %zmm25
+#include "xts-avx512.inc"
 
 // While data units are done:
 // zmm0-7: blocks.  With several data units only zmm0-3, and:
@@ -65,21 +54,8 @@
 // zmm17-28 (AES-128: 17-25): round keys of K1 between, in the order of use, in every lane
 .set K0, %zmm31		// first round key
 
-.set PART,	%k4	// bytes or qwords of a partial vector
-.set LANE3,	%k5	// dwords
-
-.set MASK,	16	// offset of the mask in a handle
-
 .section .rodata, "a", @progbits
 .p2align 6
-.Lzero:		.fill	8, 8, 0
-.Lrotword3:	.fill	16, 4, 0x0c0f0e0d
-.Lunits0:	.quad	0, 0, 1, 0, 2, 0, 0, 0
-.Lunits4:	.quad	4, 0, 5, 0, 6, 0, 0, 0
-.Lunits3:	.quad	3, 0, 7, 0, 0, 0, 0, 0
-.Lblocks02:	.quad	2, 0, 2, 0, 2, 0, 0, 0
-.Lblocks01:	.quad	1, 0, 1, 0, 1, 0, 0, 0
-.Lone:			.quad	1, 0, 1, 0, 1, 0, 1, 0
 .Lgf_poly:	// x^128 = x^7 + x^2 + x + 1 on the carries of both halves
 	.quad	0x87, 1, 0x87, 1, 0x87, 1, 0x87, 1
 .Lgf_poly_1:	// the same less 1
@@ -93,142 +69,7 @@
 	.quad	64 - 4*\i, 64 - 4*\i, 63 - 4*\i, 63 - 4*\i
 	.quad	62 - 4*\i, 62 - 4*\i, 61 - 4*\i, 61 - 4*\i
 .endr
-#define ZERO .Lzero(%rip)
-#define ROTWORD3 .Lrotword3(%rip)
-#include "aes-schedule-avx512.inc"
-
-/* Round keys of S: encrypt the counters that the handle's iv starts. */
-.macro USE_S i, bits
-.if \i == 0
-	ON_STREAM \bits, vpxord, SLO
-.elseif \i == 1
-	ON_STREAM \bits, vaesenc, SHI
-.elseif \i < 14
-	ROUND_KEY KT
-	ON_STREAM \bits, vaesenc, KT
-.else
-	ROUND_KEY_REST KT
-.if \bits == 256
-	vpternlogd $0x96, CUR_C, KT, %zmm27
-	vaesenclast %zmm27, KHI, KHI
-.endif
-	vpternlogd $0x96, CUR_C, KT, %zmm26
-	vaesenclast %zmm26, KLO, KLO
-.endif
-.endm
-.macro ON_STREAM bits, op, key
-	\op	\key, KLO, KLO
-.if \bits == 256
-	\op	\key, KHI, KHI
-.endif
-.endm
-
-/* KLO, KHI and KEEP from S in xmm0 and xmm1 */
-.macro UNWRAP bits
-	vinserti128 $1, %xmm1, %ymm1, %ymm1
-	vinserti128 $1, %xmm0, %ymm0, %ymm0
-	vinserti64x4 $1, %ymm1, %zmm1, SHI
-	vinserti64x4 $1, %ymm0, %zmm0, SLO
-	movl	$0xf000, %eax
-	kmovd	%eax, LANE3
-	vbroadcasti32x4 (HANDLE), KLO
-.if \bits == 256
-	vpaddq	.Lblocks02(%rip), KLO, KLO
-	vpaddq	.Lone(%rip), KLO, KHI
-	vbroadcasti32x4 MASK+32(HANDLE), %zmm26
-	vbroadcasti32x4 MASK+48(HANDLE), %zmm27
-	vbroadcasti32x4 MASK(HANDLE), %zmm26{LANE3}
-	vbroadcasti32x4 MASK+16(HANDLE), %zmm27{LANE3}
-.else
-	vpaddq	.Lblocks01(%rip), KLO, KLO
-	vbroadcasti32x4 MASK+16(HANDLE), %zmm26
-	vbroadcasti32x4 MASK(HANDLE), %zmm26{LANE3}
-.endif
-	SCHEDULE 256, SLO, SHI, USE_S, \bits
-.if \bits == 256
-	vshufi64x2 $0xcc, KHI, KLO, KEEP
-.else
-	vshufi64x2 $0xcc, KLO, KLO, KEEP
-.endif
-.endm
-
-/*
- * Round keys of K2 encrypt the numbers of eight data units, three in a vector; those of K1 go to
- * their registers.  EVEX has no aesimc: InvMixColumns = vaesdec(S-box).
- */
-.macro USE_K i, enc, bits, several
-.if \i == 0
-	USE_KEY	\i, \enc, \bits, \several, vpxord, KLO
-.elseif \i == 1 && \bits == 256
-	USE_KEY	\i, \enc, \bits, \several, vaesenc, KHI
-.elseif \i < 6 + \bits / 32
-	ROUND_KEY KT
-	USE_KEY	\i, \enc, \bits, \several, vaesenc, KT
-.else
-	ROUND_KEY KT
-	USE_KEY	\i, \enc, \bits, \several, vaesenclast, KT
-.endif
-.endm
-.macro USE_KEY i, enc, bits, several, op, key
-	\op	\key, Q0, Q0
-.if \several
-	\op	\key, QR, QR
-	\op	\key, Q1, Q1
-.endif
-.if \enc
-	PUT_K1	\i, 16+\i, \enc, \bits, \key
-.else
-	PUT_K1	\i, 22+\bits/32-\i, \enc, \bits, \key
-.endif
-.endm
-.macro PUT_K1 i, n, enc, bits, key
-.if \i == 5 + \bits / 32		// its register may still be QR
-	INV_MIX	\enc, \key, D7
-.else
-.irp r, 16,17,18,19,20,21,22,23,24,25,26,27,28,29,30
-.if \r == \n
-.if \enc == 0 && \i > 0 && \i < 6 + \bits / 32
-	INV_MIX	\enc, \key, %zmm\r
-	vshufi32x4 $0xff, %zmm\r, %zmm\r, %zmm\r
-.else
-	vshufi32x4 $0xff, \key, \key, %zmm\r
-.endif
-.endif
-.endr
-.endif
-.endm
-.macro INV_MIX enc, key, out
-.if \enc
-	vmovdqa64 \key, \out
-.else
-	vaesenclast ZERO, \key, \out
-	vaesdec	ZERO, \out, \out
-.endif
-.endm
-
-/*
- * From KLO and KHI: round keys of K1; Q0, Q1 = first tweaks of data units UNIT .. UNIT + 7, or if
- * there is only one, its first tweak in all lanes of Q0.
- */
-.macro KEYS enc, bits
-	vbroadcasti32x4 (TWEAK_IV), Q0
-	cmpq	$1, UNITS
-	jne	.Lseveral\@
-	SCHEDULE \bits, KLO, KHI, USE_K, \enc, \bits, 0
-	vinserti32x4 $3, Q0X, Q0, Q0
-	jmp	.Lkeys_done\@
-.Lseveral\@:
-	vpbroadcastq UNIT, QR{WORDS02}{z}
-	vpaddq	QR, Q0, Q0
-	vpaddq	.Lunits3(%rip), Q0, QR
-	vpaddq	.Lunits4(%rip), Q0, Q1
-	vpaddq	.Lunits0(%rip), Q0, Q0
-	SCHEDULE \bits, KLO, KHI, USE_K, \enc, \bits, 1
-	vinserti32x4 $3, QRX, Q0, Q0
-	vextracti32x4 $1, QR, QRX
-	vinserti32x4 $3, QRX, Q1, Q1
-.Lkeys_done\@:
-.endm
+#include "keys-avx512.inc"
 
 /* \t = \t * alpha in each lane.  Clobbers TMP. */
 .macro DOUBLE t
@@ -244,19 +85,6 @@
 	vpshufd	$0x93, \t, \t
 	vpclmulqdq $0x01, .Lgf_poly_1(%rip), \tmp, \tmp
 	vpternlogd $0x96, \x, \tmp, \t
-.endm
-
-/* Q0 = Q0 * alpha^\r for \r in 0..64 in a general register (public; clobbered).  Clobbers zmm0-2 */
-.macro MUL_ALPHA r, r32
-	vmovq	\r, %xmm1
-	negl	\r32
-	addl	$64, \r32
-	vmovq	\r, %xmm2
-	vpsrlq	%xmm2, Q0, %zmm0
-	vpsllq	%xmm1, Q0, Q0
-	vpclmulqdq $0x01, .Lgf_poly(%rip), %zmm0, %zmm1
-	vpslldq	$8, %zmm0, %zmm0
-	vpternlogd $0x96, %zmm0, %zmm1, Q0
 .endm
 
 /*
@@ -281,23 +109,11 @@
 .if \k < 22 + \bits / 32
 .irp i, 0,1,2,3,4,5,6,7
 .if \i < \n
-.if \enc
-	vaesenc	%zmm\k, %zmm\i, %zmm\i
-.else
-	vaesdec	%zmm\k, %zmm\i, %zmm\i
-.endif
+	ROUND	\enc, %zmm\k, %zmm\i
 .endif
 .endr
 .endif
 .endr
-.endm
-
-.macro LAST_ROUND enc, t, x
-.if \enc
-	vaesenclast \t, \x, \x
-.else
-	vaesdeclast \t, \x, \x
-.endif
 .endm
 
 /* XTS of zmm0 with tweak \t */
@@ -307,7 +123,10 @@
 	LAST_ROUND \enc, \t, %zmm0
 .endm
 
-/* XTS of zmm0 .. zmm\n-1, loaded from \offset(SRC) on and stored, with the tweaks after it */
+/*
+ * CRYPT8, CRYPT4: XTS of eight or four vectors, from \offset(SRC) to \offset(DST).  \step: KLAST,
+ * to let their tweaks advance by 32 blocks, or nothing.
+ */
 .macro LOAD_VECTOR i, t, offset
 	vmovdqu64 64*\i + \offset(SRC), %zmm\i
 	vpternlogd $0x96, \t, KFIRST, %zmm\i
@@ -345,18 +164,10 @@
 	subq	$-\n, DST
 .endm
 
-/* k = the \n lowest bits, \n < 16.  Clobbers %eax. */
-.macro LOW_BITS n, k
-	xorl	%eax, %eax
-	btsl	\n, %eax
-	decl	%eax
-	kmovd	%eax, \k
-.endm
-
 /*
  * The last 16 + REM bytes (IEEE 1619, 5.3.2 and 5.4.2), tweak in T0 as it is: the block's first REM
  * bytes after one encryption end the data unit; the partial block takes their place for another
- * one. Decryption uses the two tweaks in the other order.
+ * one.  Decryption uses the two tweaks in the other order.
  */
 .macro STEAL enc, bits
 	vmovdqa64 T0, T1
@@ -378,15 +189,7 @@
 .endm
 
 .macro XTS enc, bits
-.if \enc		// KT and QR live where the last two keys go
-	.set KT, %zmm30
-	.set QR, %zmm29
-	.set QRX, %xmm29
-.else
-	.set KT, %zmm16
-	.set QR, %zmm17
-	.set QRX, %xmm17
-.endif
+	SET_KEY_REGISTERS \enc, \bits
 	movq	DST_ARG, DST
 	SET_WORD_MASKS
 	CALL_WINDOW tresor_load_s
@@ -394,7 +197,7 @@
 	vptest	%xmm2, %xmm2
 	jz	.Lno_s\@
 	UNWRAP	\bits
-	movq	8(%rsp), UNITS
+	movq	UNITS_ARG(%rsp), UNITS
 	xorl	UNIT32, UNIT32
 	movl	LEN32, REM32
 	andl	$15, REM32
@@ -403,26 +206,10 @@
 	subq	$16, LEN		// the last whole block takes part in the stealing
 .Lkeys\@:
 	KEYS	\enc, \bits
-.if \bits == 256
-	.set KLAST, %zmm30
-.else
-	.set KLAST, %zmm26
-.endif
-.if \enc == 0
-	vshufi32x4 $0xff, D7, D7, %zmm17
-.elseif \bits == 256
-	vshufi32x4 $0xff, D7, D7, %zmm29
-.else
-	vshufi32x4 $0xff, D7, D7, %zmm25
-.endif
-	vmovdqa64 KFIRST, K0
-	vpxord	KLAST, KFIRST, KFIRST
-	vmovdqa64 KLAST, %zmm0
-	MUL_ALPHA32 KLAST, %zmm0, %zmm1
 	cmpq	$1, UNITS
 	jne	.Lunit\@
 	testq	BLOCK, BLOCK
-	jnz	.Lalpha_test\@
+	jnz	.Lskip_blocks\@
 .Lspread\@:
 	SPREAD_TWEAK Q0
 	movq	LEN, LEFT
@@ -463,19 +250,19 @@
 	addq	$64, LEFT
 	jz	.Lblocks_done\@
 	shrl	$3, LEFT32
-	movl	LEFT32, %r9d		// 2, 4 or 6 qwords
-	LOW_BITS %r9d, PART
+	movl	LEFT32, BLOCK32		// 2, 4 or 6 qwords
+	LOW_BITS BLOCK32, PART
 	vmovdqu64 (SRC), %zmm0{PART}{z}
 	CRYPT_VECTOR \enc, \bits, T0
 	vmovdqu64 %zmm0, (DST){PART}
-	leaq	(SRC, %r9, 8), SRC
-	leaq	(DST, %r9, 8), DST
+	leaq	(SRC, BLOCK, 8), SRC
+	leaq	(DST, BLOCK, 8), DST
 	testl	REM32, REM32
 	jz	.Lunit_done\@
 	vpternlogd $0x96, K0, KFIRST, T0
 .Ldouble\@:
 	DOUBLE	T0
-	subl	$2, %r9d
+	subl	$2, BLOCK32
 	jnz	.Ldouble\@
 	jmp	.Lsteal\@
 .Lblocks_done\@:
@@ -490,16 +277,11 @@
 	jne	.Lnext_unit\@
 	xorl	%eax, %eax
 .Lwipe\@:
-	CLEAR_WORD_MASKS
-	kxord	PART, PART, PART
 	kxord	LANE3, LANE3, LANE3
-	vzeroall
-.irp i, 16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
-	vpxord	%xmm\i, %xmm\i, %xmm\i
-.endr
+	WIPE
 	RET
 .Lnext_unit\@:
-	testb	$7, %r11b		// UNIT
+	testb	$7, UNIT8
 	jnz	.Lunit\@
 	vshufi64x2 $0x40, KEEP, KEEP, KLO
 	vshufi64x2 $0xea, KEEP, KEEP, KHI
@@ -520,14 +302,8 @@
 	subq	$512, LEFT
 	jae	.Lbulk_unit\@
 	jmp	.Lbulk_done\@
-.Lalpha64\@:
-	subq	$64, BLOCK
-	movl	$64, %eax
-	MUL_ALPHA %rax, %eax
-.Lalpha_test\@:
-	cmpq	$64, BLOCK
-	jae	.Lalpha64\@
-	MUL_ALPHA %r9, %r9d		// BLOCK
+.Lskip_blocks\@:
+	MUL_ALPHA_BLOCK Q0, z
 	jmp	.Lspread\@
 .Lno_s\@:
 	movl	$1, %eax
@@ -535,6 +311,8 @@
 .endm
 
 .text
+
+/* Arguments and result: xts-avx512.inc */
 SYM_FUNC_START(tresor_xts_avx512_enc_128)
 	XTS	1, 128
 SYM_FUNC_END(tresor_xts_avx512_enc_128)

@@ -8,8 +8,10 @@
  * engine of this class asks for it as well.
  *
  * Six blocks at a time, two in each of ymm0-2.  Every round key but the first is in one half of a
- * register (xts-vex.inc) and is copied to both at its use: 14 copies a turn, the main cost beside
+ * register (aes-vex.inc) and is copied to both at its use: 14 copies a turn, the main cost beside
  * the rounds.  A lower half is copied by vinserti128, which is cheaper than a permutation (AMD).
+ * With a single data unit K2 is not needed after the first tweak, and two more keys take its place
+ * to be in both halves for good.
  *
  * Tweaks: three registers of two.  Of the next six, the first two are two blocks after this turn's
  * last, the others eight blocks after this turn's first four: times alpha^8 is a shift by a byte
@@ -87,6 +89,15 @@
 .endif
 	ON_PAIRS \n, \op, KX_Y
 .endm
+/* The same where keys 7 and 8 are in both halves, in the place of K2 */
+.macro ROUND2_ONE_UNIT n, op, i
+.if \i == 7 || \i == 8
+	ON_PAIRS \n, \op, IN\i
+.else
+	ROUND2	\n, \op, \i
+.endif
+.endm
+
 /* \op with \key on the first \n of X01, X23, X45 */
 .macro ON_PAIRS n, op, key
 .irp i, 0,1,2
@@ -133,7 +144,7 @@
 .endm
 
 /* The first \n of X01, X23, X45 from SRC, through all rounds; the last XOR is missing. */
-.macro CRYPT_PAIRS enc, bits, n
+.macro CRYPT_PAIRS enc, bits, n, round=ROUND2
 	vpxor	(SRC), T01, X01
 .if \n > 1
 	vpxor	32(SRC), T23, X23
@@ -142,7 +153,7 @@
 	vpxor	64(SRC), T45, X45
 .endif
 	ON_PAIRS \n, vpxor, IN0
-	ROUNDS	\enc, \bits, \n, ROUND2
+	ROUNDS	\enc, \bits, \n, \round
 .endm
 .macro MOVE_ON n
 	addq	$\n, SRC
@@ -150,19 +161,12 @@
 	subq	$\n, LEFT
 .endm
 
-/*
- * Six blocks at a time, then four or two; T, SRC, DST and LEFT move on.  The next tweaks are made as
- * registers become free.
- */
-.macro BULK enc, bits
-	vinserti128 $1, T, T01, X45
-	FIRST_TWEAKS T01, 0
-	FIRST_TWEAKS T23, 2
-	FIRST_TWEAKS T45, 4
+/* Six blocks at a time.  The next tweaks are made as registers become free. */
+.macro SIXES enc, bits, round
 	jmp	.Lsix_test\@
 .p2align 4
 .Lsix\@:
-	CRYPT_PAIRS \enc, \bits, 3
+	CRYPT_PAIRS \enc, \bits, 3, \round
 	vpxor	T01, X01, X01
 	vmovdqu	X01, (DST)
 	ALPHA8	X01, T01, KX_Y
@@ -177,6 +181,23 @@
 .Lsix_test\@:
 	cmpq	$96, LEFT
 	jae	.Lsix\@
+.endm
+
+/* Six blocks at a time, then four or two; T, SRC, DST and LEFT move on. */
+.macro BULK enc, bits
+	vinserti128 $1, T, T01, X45
+	FIRST_TWEAKS T01, 0
+	FIRST_TWEAKS T23, 2
+	FIRST_TWEAKS T45, 4
+	cmpq	$1, UNITS
+	jne	.Lseveral\@
+	vinserti128 $1, LO7, IN7, IN7	// K2 has done its work
+	vinserti128 $1, LO8, IN8, IN8
+	SIXES	\enc, \bits, ROUND2_ONE_UNIT
+	jmp	.Lfour_test\@
+.Lseveral\@:
+	SIXES	\enc, \bits, ROUND2
+.Lfour_test\@:
 	cmpq	$64, LEFT
 	jb	.Ltwo_test\@
 	CRYPT_PAIRS \enc, \bits, 2

@@ -79,7 +79,7 @@ pub fn run(options: &DemoOptions<'_>) -> Result<Report> {
             kernel: tresor.kernel,
             qemu: tresor.qemu,
             cpus: options.cpus,
-            ram_bytes: u64::from(MEMORY_MIB) << 20,
+            ram_bytes: tresor.ram_bytes,
             iterations: ITERATIONS,
             key_bits: flow.key_bits(),
             sector_size: flow.sector_size(),

@@ -88,6 +88,7 @@ pub fn all() -> Vec<Scenario> {
         ("boot::ctrl_c", boot::ctrl_c, &[2]),
         ("boot::empty_line", boot::empty_line, &[1]),
         ("boot::damaged_slot", boot::damaged_slot, &[1]),
+        ("boot::empty_slot", boot::empty_slot, &[1]),
         (
             "boot::unknown_slot_version",
             boot::unknown_slot_version,

@@ -105,6 +105,10 @@ pub(super) fn unknown_slot_version(lab: &mut Lab<'_>) -> Result<()> {
     unusable_slot(lab, &format!("9{}", &text[1..]))
 }
 
+pub(super) fn empty_slot(lab: &mut Lab<'_>) -> Result<()> {
+    unusable_slot(lab, "")
+}
+
 fn unusable_slot(lab: &mut Lab<'_>, slot: &str) -> Result<()> {
     let mut config = Config {
         cmdline: format!("tresor.slot={slot}"),

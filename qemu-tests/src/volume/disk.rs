@@ -14,6 +14,7 @@ use guest_init::pattern;
 use tresor::reference;
 
 use super::Files;
+use crate::initramfs::find_program;
 use crate::report::Checked;
 
 /// Makes an empty (sparse) disk image.
@@ -68,13 +69,13 @@ pub fn check_files(
 ) -> Result<Checked> {
     let plain = dir.join("decrypted-by-oracle.img");
     fs::write(&plain, decrypt(image, key, sector_size)?)?;
-    run(Command::new("/usr/sbin/e2fsck").arg("-fn").arg(&plain))
+    run(Command::new(find_program("e2fsck")?).arg("-fn").arg(&plain))
         .context("the volume, decrypted by the oracle, is no clean ext4")?;
     let mut units = Checked { right: 0, all: 0 };
     for (name, seed, len) in files.list() {
         let copy = dir.join("copy.img");
         let request = format!("dump /{name} {}", copy.display());
-        run(Command::new("/usr/sbin/debugfs")
+        run(Command::new(find_program("debugfs")?)
             .arg("-R")
             .arg(request)
             .arg(&plain))?;

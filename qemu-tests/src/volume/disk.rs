@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{anyhow, ensure, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use fs_err as fs;
 use guest_init::pattern;
 use tresor::reference;
@@ -49,12 +49,12 @@ pub fn expect_ciphertext(image: &Path, key: &[u8], sector_size: u32, seed: u64) 
     each_unit(&mut expected, sector_size, |tweak, unit| {
         reference::encrypt(key, tweak, unit)
     })?;
-    let different = on_disk.iter().zip(&expected).position(|(a, b)| a != b);
-    ensure!(
-        different.is_none(),
-        "the ciphertext on {} differs from the oracle's, first at byte {different:?}",
-        image.display()
-    );
+    if let Some(at) = on_disk.iter().zip(&expected).position(|(a, b)| a != b) {
+        bail!(
+            "the ciphertext on {} differs from the oracle's, first at byte {at}",
+            image.display()
+        );
+    }
     Ok(on_disk.len() as u64 / u64::from(sector_size))
 }
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Result};
 
-use crate::initramfs;
+use crate::{emulator_bug, initramfs};
 
 /// What every scenario needs.
 #[derive(Debug, Clone)]
@@ -56,9 +56,12 @@ pub struct Scenario {
 impl Scenario {
     /// Runs it; an error says which expectation failed. Logs are in a directory of its own below the context's.
     pub fn run(&self, context: &Context) -> Result<()> {
-        let mut lab = lab::Lab::new(context, &self.name, self.cpus)?;
-        (self.run)(&mut lab)?;
-        lab.clean_up()
+        let dir = lab::dir(context, &self.name);
+        emulator_bug::retry(&self.name, &dir, || {
+            let mut lab = lab::Lab::new(context, &dir, self.cpus)?;
+            (self.run)(&mut lab)?;
+            lab.clean_up()
+        })
     }
 }
 

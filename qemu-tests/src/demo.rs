@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use anyhow::{ensure, Context, Result};
 use fs_err as fs;
 
+use crate::emulator_bug;
 use crate::enrollment::Enrollment;
 use crate::initramfs;
 use crate::machine::Config;
@@ -70,16 +71,16 @@ pub fn run(options: &DemoOptions<'_>) -> Result<Report> {
         ..Config::new(&options.kernel, &initramfs::build(&options.work_dir)?)
     };
     let flow = Flow::new(options, &enrollment)?;
-    let tresor = flow
-        .tresor(&config)
+    let tresor = emulator_bug::retry("tresor", &options.work_dir, || flow.tresor(&config))
         .context("the run with the key in registers")?;
-    let stock = flow.stock(&config).context("the control with stock AES")?;
+    let stock = emulator_bug::retry("stock AES", &options.work_dir, || flow.stock(&config))
+        .context("the control with stock AES")?;
     Ok(Report {
         machine: MachineFacts {
             kernel: tresor.kernel,
             qemu: tresor.qemu,
             cpus: options.cpus,
-            ram_bytes: u64::from(MEMORY_MIB) << 20,
+            ram_bytes: tresor.ram_bytes,
             iterations: ITERATIONS,
             key_bits: flow.key_bits(),
             sector_size: flow.sector_size(),

@@ -66,7 +66,6 @@ impl Guest {
         let argv = argv.iter().map(|arg| (*arg).to_owned()).collect();
         let request = Request::Run {
             argv,
-            stdin: String::new(),
             timeout_s: RUN_LIMIT_S,
         };
         match self.call_within(&request, PATIENCE + Duration::from_secs(RUN_LIMIT_S))? {

@@ -72,7 +72,8 @@ fn guest_init(work_dir: &Path) -> Result<PathBuf> {
     Ok(target_dir.join(TARGET).join("release/guest-init"))
 }
 
-fn find_program(name: &str) -> Result<PathBuf> {
+/// Path of a program that the host must have.
+pub(crate) fn find_program(name: &str) -> Result<PathBuf> {
     PROGRAM_DIRS
         .iter()
         .map(|dir| Path::new(dir).join(name))

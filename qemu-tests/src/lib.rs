@@ -8,6 +8,7 @@
 
 pub mod console;
 pub mod demo;
+mod emulator_bug;
 pub mod enrollment;
 pub mod guest;
 pub mod initramfs;

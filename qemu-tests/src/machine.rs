@@ -76,13 +76,11 @@ pub struct Machine {
     ram: PathBuf,
     memory_mib: u32,
     cpus: u32,
-    /// RAM file, logs and, unless its path is too long for sockets, these.
-    dir: PathBuf,
     _sockets: TempDir,
 }
 
 impl Machine {
-    /// Starts the machine; its RAM file and logs go to the directory `dir`, which is made if needed.
+    /// Starts the machine; its RAM file and logs (serial.log, qemu.log) go to the directory `dir`, which is made if needed.
     pub fn start(config: &Config, dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir)?;
         ensure!(
@@ -122,7 +120,6 @@ impl Machine {
             ram,
             memory_mib: config.memory_mib,
             cpus: config.cpus,
-            dir: dir.into(),
             _sockets: sockets,
         };
         // QEMU waits (-S) until all ears are open, so that nothing is missed.
@@ -150,22 +147,6 @@ impl Machine {
         self.set_reset_action("shutdown")
     }
 
-    /// Waits until QEMU has ended because the guest went down.
-    pub fn wait_end(&mut self, limit: Duration) -> Result<()> {
-        let begin = Instant::now();
-        while begin.elapsed() < limit {
-            if self.child.try_wait()?.is_some() {
-                return Ok(());
-            }
-            sleep(Duration::from_millis(20));
-        }
-        bail!(
-            "the machine still runs after {} s{}",
-            limit.as_secs(),
-            self.console.tail()
-        )
-    }
-
     /// The file that is the machine's RAM: offset = physical address.
     pub fn ram(&self) -> &Path {
         &self.ram
@@ -179,11 +160,6 @@ impl Machine {
     /// Number of CPUs the machine was made with.
     pub fn cpus(&self) -> u32 {
         self.cpus
-    }
-
-    /// Directory of the RAM file and the logs (serial.log, qemu.log).
-    pub fn dir(&self) -> &Path {
-        &self.dir
     }
 
     fn set_reset_action(&mut self, action: &str) -> Result<()> {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Result};
 
-use crate::initramfs;
+use crate::{emulator_bug, initramfs};
 
 /// What every scenario needs.
 #[derive(Debug, Clone)]
@@ -57,9 +57,12 @@ pub struct Scenario {
 impl Scenario {
     /// Runs it; an error says which expectation failed. Logs are in a directory of its own below the context's.
     pub fn run(&self, context: &Context) -> Result<()> {
-        let mut lab = lab::Lab::new(context, &self.name, self.cpus)?;
-        (self.run)(&mut lab)?;
-        lab.clean_up()
+        let dir = lab::dir(context, &self.name);
+        emulator_bug::retry(&self.name, &dir, || {
+            let mut lab = lab::Lab::new(context, &dir, self.cpus)?;
+            (self.run)(&mut lab)?;
+            lab.clean_up()
+        })
     }
 }
 
@@ -89,6 +92,7 @@ pub fn all() -> Vec<Scenario> {
         ("boot::ctrl_c", boot::ctrl_c, &[2]),
         ("boot::empty_line", boot::empty_line, &[1]),
         ("boot::damaged_slot", boot::damaged_slot, &[1]),
+        ("boot::empty_slot", boot::empty_slot, &[1]),
         (
             "boot::unknown_slot_version",
             boot::unknown_slot_version,

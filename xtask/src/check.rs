@@ -72,11 +72,11 @@ fn on_kernel(
     if built_checks.is_empty() {
         return Ok(());
     }
-    let (bzimage, work_dir) = match kernel
+    let image = match kernel
         .build(workspace)
-        .and_then(|bzimage| machines::own_kernel(workspace, &bzimage, "test"))
+        .and_then(|bzimage| machines::image(workspace, &bzimage, "test"))
     {
-        Ok(copy) => copy,
+        Ok(image) => image,
         Err(error) => {
             blocked(tally, "hygiene::kernel::build", &error, built_checks);
             return Ok(());
@@ -85,10 +85,10 @@ fn on_kernel(
     if filter.takes(NO_WARNINGS) {
         tally.run(NO_WARNINGS, || hygiene::no_warnings(&kernel.warnings()?));
     }
-    // The kernel tree is free again for other builds: the machines have their own copy of the image.
+    // The kernel tree is free again for other builds: the machines have a copy of the image.
     drop(kernel);
     if !scenarios.is_empty() {
-        machines::run(&bzimage, &work_dir, scenarios, tally);
+        machines::run(&image, scenarios, tally);
     }
     Ok(())
 }

@@ -34,15 +34,15 @@ pub(crate) struct Options {
 
 /// Builds the kernel, runs the demonstration and writes its reports.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
-    let (kernel, work_dir) = {
+    let image = {
         let kernel = kernel::prepare(workspace, None)?;
         let bzimage = kernel.build(workspace)?;
-        machines::own_kernel(workspace, &bzimage, "demo")?
+        machines::image(workspace, &bzimage, "demo")?
     };
     let started = Instant::now();
     let report = demo::run(&DemoOptions {
-        kernel,
-        work_dir,
+        kernel: image.kernel.clone(),
+        work_dir: image.work_dir.clone(),
         pass_phrase: match &options.pass_phrase_file {
             Some(file) => PassPhrase::File(file.clone()),
             None => PassPhrase::Interactive,

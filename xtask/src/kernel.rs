@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use rustix::fs::{flock, FlockOperation};
+use anyhow::Result;
 use sha2::{Digest, Sha256};
 
 use crate::base::{read_series, Base};
 use crate::config::{self, Fragment};
 use crate::layer::{write_atomically, Files};
+use crate::lock::{self, Lock};
 use crate::logged;
 use crate::make::{Make, Toolchain};
 use crate::overlay;
@@ -30,13 +30,13 @@ pub(crate) struct Kernel {
     pub(crate) tools: Toolchain,
     fragments: Vec<Fragment>,
     stamp: String,
-    // Held until the kernel is no longer used: two builds in one directory destroy each other.
-    _lock: fs_err::File,
+    // Until the kernel is no longer used.
+    _lock: Lock,
 }
 
 /// Gets the source, and puts patches and new files into it.
 pub(crate) fn prepare(workspace: &Workspace, own_tree: Option<&Path>) -> Result<Kernel> {
-    let lock = lock(workspace)?;
+    let lock = lock::take(&workspace.kernel())?;
     let base = Base::read(&workspace.patches())?;
     let series = read_series(&workspace.patches())?;
     let new = overlay::files(&workspace.root)?;
@@ -147,19 +147,6 @@ fn counted_steps(out: &Path) -> u64 {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(BUILD_STEPS)
-}
-
-/// Waits for another build in this workspace.
-fn lock(workspace: &Workspace) -> Result<fs_err::File> {
-    fs_err::create_dir_all(workspace.kernel())?;
-    let path = workspace.kernel().join("lock");
-    let file = fs_err::File::create(&path)?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        eprintln!("another cargo xtask is using the kernel tree: waiting for it to end");
-        flock(&file, FlockOperation::LockExclusive)
-            .with_context(|| format!("cannot lock {}", path.display()))?;
-    }
-    Ok(file)
 }
 
 /// Hash of everything the image depends on.

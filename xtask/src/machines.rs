@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use qemu_tests::scenarios::{self, Context, Scenario};
 
+use crate::lock::{self, Lock};
 use crate::paths::Workspace;
 use crate::runner::{Filter, Outcome, Tally};
 
@@ -20,22 +21,31 @@ pub(crate) fn wanted(filter: Filter<'_>) -> Vec<Scenario> {
         .collect()
 }
 
-/// A copy of the boot image for one purpose, so that a build in another terminal does not change it in the middle.
-pub(crate) fn own_kernel(
-    workspace: &Workspace,
-    bzimage: &Path,
-    purpose: &str,
-) -> Result<(PathBuf, PathBuf)> {
-    let dir = workspace.target.join("qemu").join(purpose);
-    fs_err::create_dir_all(&dir)?;
-    let kernel = dir.join("bzImage");
+/// A boot image in a directory of its own, so that a build in another terminal does not change it in the middle.
+pub(crate) struct Image {
+    /// The copy of the bzImage.
+    pub(crate) kernel: PathBuf,
+    /// Where the machines' files go.
+    pub(crate) work_dir: PathBuf,
+    _lock: Lock,
+}
+
+/// Copies the boot image for one purpose.
+pub(crate) fn image(workspace: &Workspace, bzimage: &Path, purpose: &str) -> Result<Image> {
+    let work_dir = workspace.target.join("qemu").join(purpose);
+    let lock = lock::take(&work_dir)?;
+    let kernel = work_dir.join("bzImage");
     fs_err::copy(bzimage, &kernel)?;
-    Ok((kernel, dir))
+    Ok(Image {
+        kernel,
+        work_dir,
+        _lock: lock,
+    })
 }
 
 /// Runs the scenarios, each on a machine of its own.
-pub(crate) fn run(kernel: &Path, work_dir: &Path, scenarios: Vec<Scenario>, tally: &mut Tally) {
-    let context = match Context::prepare(kernel, work_dir) {
+pub(crate) fn run(image: &Image, scenarios: Vec<Scenario>, tally: &mut Tally) {
+    let context = match Context::prepare(&image.kernel, &image.work_dir) {
         Ok(context) => context,
         Err(error) => {
             tally.record("qemu::prepare", Outcome::Failed(format!("{error:#}")), None);

@@ -13,6 +13,7 @@ mod hygiene;
 mod kernel;
 mod layer;
 mod lint;
+mod lock;
 mod logged;
 mod machines;
 mod make;
@@ -30,11 +31,13 @@ mod tools;
 mod tree;
 mod unit;
 
+use std::io::stdin;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use rustix::termios::{tcgetattr, tcsetattr, OptionalActions};
 
 use crate::paths::Workspace;
 use crate::setup::Need;
@@ -102,7 +105,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
-    ctrlc::set_handler(|| {
+    // A prompt that was showing no echo must not leave the person's terminal so.
+    let terminal = tcgetattr(stdin()).ok();
+    ctrlc::set_handler(move || {
+        if let Some(terminal) = &terminal {
+            let _ = tcsetattr(stdin(), OptionalActions::Now, terminal);
+        }
         // Every file is written whole or not at all, so ending here is safe. Children get the signal themselves, or
         // when we are gone.
         eprintln!("\ninterrupted: run the command again, it continues where it stopped");

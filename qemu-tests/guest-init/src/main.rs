@@ -59,11 +59,7 @@ fn send(writer: &mut impl Write, reply: &Reply) -> Result<()> {
 
 fn answer(request: Request, load: &mut load::Load) -> Result<Reply> {
     Ok(match request {
-        Request::Run {
-            argv,
-            stdin,
-            timeout_s,
-        } => run::run(&argv, hex::decode(stdin)?, timeout_s)?,
+        Request::Run { argv, timeout_s } => run::run(&argv, timeout_s)?,
         Request::WriteFile { path, data } => {
             fs::write(path, hex::decode(data)?)?;
             Reply::Done
@@ -89,8 +85,7 @@ fn answer(request: Request, load: &mut load::Load) -> Result<Reply> {
         }
         Request::LoadStatus => Reply::Load(load.status()),
         Request::StopLoad => Reply::Load(load.stop()),
-        Request::Reboot => stop_machine(RebootCommand::Restart)?,
-        Request::PowerOff => stop_machine(RebootCommand::PowerOff)?,
+        Request::Reboot => reset()?,
     })
 }
 
@@ -138,8 +133,8 @@ fn check(path: &str, seed: u64, len: u64) -> Result<Option<u64>> {
     Ok(None)
 }
 
-fn stop_machine(command: RebootCommand) -> Result<Reply> {
+fn reset() -> Result<Reply> {
     rustix::fs::sync();
-    rustix::system::reboot(command).context("resetting or switching off the machine")?;
+    rustix::system::reboot(RebootCommand::Restart).context("resetting the machine")?;
     Ok(Reply::Done)
 }

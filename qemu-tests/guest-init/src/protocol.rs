@@ -18,8 +18,6 @@ pub enum Request {
     Run {
         /// Program and arguments; the program is looked up in PATH.
         argv: Vec<String>,
-        /// Bytes for its standard input, in hex.
-        stdin: String,
         /// After so many seconds it is killed and the request fails.
         timeout_s: u64,
     },
@@ -70,8 +68,6 @@ pub enum Request {
     StopLoad,
     /// Syncs and resets the machine. No reply.
     Reboot,
-    /// Syncs and switches the machine off. No reply.
-    PowerOff,
 }
 
 /// What the guest answers.

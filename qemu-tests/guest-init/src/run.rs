@@ -2,7 +2,7 @@
 
 //! Runs one program to its end, with a time limit, and keeps all it prints.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::thread::{sleep, spawn, JoinHandle};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context, Result};
 use guest_init::protocol::Reply;
 
-pub(crate) fn run(argv: &[String], stdin: Vec<u8>, timeout_s: u64) -> Result<Reply> {
+pub(crate) fn run(argv: &[String], timeout_s: u64) -> Result<Reply> {
     let [program, args @ ..] = argv else {
         bail!("an empty command");
     };
@@ -20,18 +20,14 @@ pub(crate) fn run(argv: &[String], stdin: Vec<u8>, timeout_s: u64) -> Result<Rep
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         // There is no udev to make the nodes below /dev/mapper.
         .env("DM_DISABLE_UDEV", "1")
-        .stdin(Stdio::piped())
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("starting {program}"))?;
-    // A thread per pipe: whichever the program fills or drains first, nobody waits for the other.
+    // A thread per pipe: whichever the program fills first, nobody waits for the other.
     let stdout = child.stdout.take().map(collect);
     let stderr = child.stderr.take().map(collect);
-    if let Some(mut pipe) = child.stdin.take() {
-        // A program may end without reading its input: that is its business.
-        spawn(move || drop(pipe.write_all(&stdin)));
-    }
     let begin = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait()? {

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use serde_json::json;
 
 use super::{terminal, DemoOptions, PassPhrase};
@@ -42,6 +42,7 @@ pub(super) struct Tresor {
     pub(super) run: Run,
     pub(super) kernel: String,
     pub(super) qemu: String,
+    pub(super) ram_bytes: u64,
     pub(super) patterns: usize,
     pub(super) pass_phrase_searched: bool,
     pub(super) sectors: Checked,
@@ -117,6 +118,7 @@ impl<'a> Flow<'a> {
         Ok(Tresor {
             kernel,
             qemu,
+            ram_bytes: machine.ram_bytes(),
             patterns: sight.patterns,
             pass_phrase_searched: self.secrets.pass_phrase_counts(),
             sectors,
@@ -188,7 +190,7 @@ impl<'a> Flow<'a> {
             .console
             .answer_prompt(self.enrollment.pass_phrase(), PATIENCE)?;
         let (which, _) = machine.console.wait_for_any(&[ACCEPTED, WRONG], PATIENCE)?;
-        anyhow::ensure!(
+        ensure!(
             which == 0,
             "the kernel called the right pass phrase wrong{}",
             machine.console.tail()

@@ -19,7 +19,7 @@ pub(super) fn get(source: &PassPhrase) -> Result<Zeroizing<Vec<u8>>> {
 
 fn choose() -> Result<Zeroizing<Vec<u8>>> {
     let mut terminal = Terminal::open()?;
-    terminal.show("The machine will ask for a pass phrase at boot. Choose one for this demo; it is not shown.\n")?;
+    terminal.show("The machine will ask for a pass phrase at boot. Choose one for this demo, none that you use elsewhere; it is not shown.\n")?;
     loop {
         let first = terminal.read_unseen("Pass phrase for the demo: ")?;
         let second = terminal.read_unseen("The same again: ")?;

@@ -127,7 +127,10 @@ pub(super) fn bridge(console: &mut Console, boot_limit: Duration) -> Result<()> 
         match found {
             None => {}
             Some((0, _)) => break,
-            Some(_) => bail!("the machine went on without a key, as was asked for: there is nothing to show, start again"),
+            Some(_) => {
+                terminal.show("\n")?;
+                bail!("the machine went on without a key, as was asked for: there is nothing to show, start again")
+            }
         }
     }
     terminal.show("\n")

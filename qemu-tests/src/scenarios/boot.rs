@@ -105,6 +105,10 @@ pub(super) fn unknown_slot_version(lab: &mut Lab<'_>) -> Result<()> {
     unusable_slot(lab, &format!("9{}", &text[1..]))
 }
 
+pub(super) fn empty_slot(lab: &mut Lab<'_>) -> Result<()> {
+    unusable_slot(lab, "")
+}
+
 fn unusable_slot(lab: &mut Lab<'_>, slot: &str) -> Result<()> {
     let mut config = Config {
         cmdline: format!("tresor.slot={slot}"),
@@ -154,10 +158,8 @@ fn expect_no_encryption(lab: &Lab<'_>, machine: &mut Machine, guest: &mut Guest)
         }
     }
     let disk = fs::read(lab.volume_image())?;
-    let written = disk.iter().position(|&byte| byte != 0);
-    ensure!(
-        written.is_none(),
-        "without a key something was written to the disk, first at byte {written:?}"
-    );
+    if let Some(at) = disk.iter().position(|&byte| byte != 0) {
+        bail!("without a key something was written to the disk, first at byte {at}");
+    }
     Ok(())
 }

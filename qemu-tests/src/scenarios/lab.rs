@@ -2,7 +2,7 @@
 
 //! The workplace of one scenario: its directory, its pass phrase and slot, and the usual ways to start a machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{ensure, Result};
@@ -23,6 +23,11 @@ const MEMORY_MIB: u32 = 256;
 /// Size of the volume in bytes.
 pub(super) const VOLUME: u64 = 24 << 20;
 
+/// The directory of the scenario `name`.
+pub(super) fn dir(context: &Context, name: &str) -> PathBuf {
+    context.work_dir.join(name.replace("::", "-"))
+}
+
 pub(super) struct Lab<'a> {
     context: &'a Context,
     pub(super) dir: PathBuf,
@@ -32,15 +37,15 @@ pub(super) struct Lab<'a> {
 }
 
 impl<'a> Lab<'a> {
-    pub(super) fn new(context: &'a Context, name: &str, cpus: u32) -> Result<Self> {
-        let dir = context.work_dir.join(name.replace("::", "-"));
+    /// Starts with an empty directory `dir`.
+    pub(super) fn new(context: &'a Context, dir: &Path, cpus: u32) -> Result<Self> {
         if dir.exists() {
-            fs::remove_dir_all(&dir)?;
+            fs::remove_dir_all(dir)?;
         }
-        fs::create_dir_all(&dir)?;
+        fs::create_dir_all(dir)?;
         Ok(Self {
             context,
-            dir,
+            dir: dir.into(),
             cpus,
             enrollment: Enrollment::new(b"correct horse battery", TEST_ITERATIONS)?,
             machines: 0,

@@ -8,12 +8,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{anyhow, ensure, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use fs_err as fs;
 use guest_init::pattern;
 use tresor::reference;
 
 use super::Files;
+use crate::initramfs::find_program;
 use crate::report::Checked;
 
 /// Makes an empty (sparse) disk image.
@@ -48,12 +49,12 @@ pub fn expect_ciphertext(image: &Path, key: &[u8], sector_size: u32, seed: u64) 
     each_unit(&mut expected, sector_size, |tweak, unit| {
         reference::encrypt(key, tweak, unit)
     })?;
-    let different = on_disk.iter().zip(&expected).position(|(a, b)| a != b);
-    ensure!(
-        different.is_none(),
-        "the ciphertext on {} differs from the oracle's, first at byte {different:?}",
-        image.display()
-    );
+    if let Some(at) = on_disk.iter().zip(&expected).position(|(a, b)| a != b) {
+        bail!(
+            "the ciphertext on {} differs from the oracle's, first at byte {at}",
+            image.display()
+        );
+    }
     Ok(on_disk.len() as u64 / u64::from(sector_size))
 }
 
@@ -68,13 +69,13 @@ pub fn check_files(
 ) -> Result<Checked> {
     let plain = dir.join("decrypted-by-oracle.img");
     fs::write(&plain, decrypt(image, key, sector_size)?)?;
-    run(Command::new("/usr/sbin/e2fsck").arg("-fn").arg(&plain))
+    run(Command::new(find_program("e2fsck")?).arg("-fn").arg(&plain))
         .context("the volume, decrypted by the oracle, is no clean ext4")?;
     let mut units = Checked { right: 0, all: 0 };
     for (name, seed, len) in files.list() {
         let copy = dir.join("copy.img");
         let request = format!("dump /{name} {}", copy.display());
-        run(Command::new("/usr/sbin/debugfs")
+        run(Command::new(find_program("debugfs")?)
             .arg("-R")
             .arg(request)
             .arg(&plain))?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bench::check;
 use bench::competitor::{Kind, Roster};
 use bench::machine::stay_on_this_cpu;
-use bench::measure::{crypt, Buffers};
+use bench::measure::{Buffers, Plan};
 use bench::workload::{direction_name, Workload, DIRECTIONS};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tresor::handle::Variant;
@@ -38,16 +38,8 @@ fn xts(criterion: &mut Criterion) {
             for competitor in &mut roster.competitors {
                 let (src, dst) = buffers.get(workload.total());
                 group.bench_function(BenchmarkId::from_parameter(competitor.name()), |bencher| {
-                    bencher.iter(|| {
-                        crypt(
-                            &mut **competitor,
-                            workload,
-                            direction,
-                            0,
-                            (src, &mut *dst),
-                            true,
-                        )
-                    });
+                    let plan = Plan::new(&**competitor, workload, direction);
+                    bencher.iter(|| plan.run(&mut **competitor, 0, src, dst, true));
                 });
             }
         }

@@ -4,7 +4,7 @@
 use anyhow::{bail, Context, Result};
 
 use crate::competitor::Competitor;
-use crate::measure::{crypt, Buffers};
+use crate::measure::{Buffers, Plan};
 use crate::workload::{direction_name, Direction, Workload, DIRECTIONS};
 
 /// A sector whose successors carry into the higher bytes of the number.
@@ -48,16 +48,10 @@ fn run(
     let (src, dst) = buffers.get(workload.total());
     // What an earlier competitor left must not pass for this one's.
     dst.fill(0);
-    crypt(
-        competitor,
-        workload,
-        direction,
-        SECTOR,
-        (src, &mut *dst),
-        false,
-    )
-    .ok()
-    .with_context(|| format!("{} refused {workload}", competitor.name()))?;
+    Plan::new(competitor, workload, direction)
+        .run(competitor, SECTOR, src, dst, false)
+        .ok()
+        .with_context(|| format!("{} refused {workload}", competitor.name()))?;
     Ok(dst.to_vec())
 }
 
@@ -69,16 +63,10 @@ fn undone(
 ) -> Result<()> {
     let ciphertext = run(competitor, workload, Direction::Encrypt, buffers)?;
     let (src, dst) = buffers.get(workload.total());
-    crypt(
-        competitor,
-        workload,
-        Direction::Decrypt,
-        SECTOR,
-        (&ciphertext, &mut *dst),
-        false,
-    )
-    .ok()
-    .with_context(|| format!("{} refused {workload}", competitor.name()))?;
+    Plan::new(competitor, workload, Direction::Decrypt)
+        .run(competitor, SECTOR, &ciphertext, dst, false)
+        .ok()
+        .with_context(|| format!("{} refused {workload}", competitor.name()))?;
     if src != dst || ciphertext == src {
         bail!(
             "{}: decrypting {workload} does not give back what was encrypted",

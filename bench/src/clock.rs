@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The time stamp counter, and how it compares to seconds and to cycles of the core.
+//!
+//! The counter runs at one speed, the core at another that changes. Cycles are what engines are compared by across machines, so every
+//! figure is in cycles of the core: ticks times the cycles per tick in the same rounds.
 
 use std::arch::asm;
 use std::arch::x86_64::{_mm_lfence, _rdtsc};
@@ -24,52 +27,38 @@ pub fn ticks() -> u64 {
     now
 }
 
-/// How the counter runs on this machine.
-#[derive(Clone, Copy, Debug)]
-pub struct Calibration {
-    /// Ticks of the counter per second.
-    pub ticks_per_second: f64,
-    /// Cycles of the core per tick, in its fastest moment.
-    pub cycles_per_tick: f64,
-}
-
-impl Calibration {
-    /// Measures both; takes a fifth of a second.
-    pub fn measure() -> Self {
-        let (start, from) = (Instant::now(), ticks());
-        let mut cycles_per_tick = 0.0_f64;
-        while start.elapsed() < Duration::from_millis(200) {
-            let from = ticks();
-            let cycles = dependent_chain();
-            let ticks = ticks() - from;
-            cycles_per_tick = cycles_per_tick.max(cycles as f64 / ticks as f64);
-        }
-        let ticks_per_second = (ticks() - from) as f64 / start.elapsed().as_secs_f64();
-        Self {
-            ticks_per_second,
-            cycles_per_tick,
-        }
+/// Ticks of the counter per second, measured in a tenth of a second.
+pub fn ticks_per_second() -> f64 {
+    let (start, from) = (Instant::now(), ticks());
+    while start.elapsed() < Duration::from_millis(100) {
+        std::hint::spin_loop();
     }
+    (ticks() - from) as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Takes the returned number of cycles: each `xor` waits for the one before, and takes one cycle on every x86-64 CPU.
-fn dependent_chain() -> u64 {
-    const ROUNDS: u64 = 1000;
+/// Cycles of the core that [`dependent_chain`] takes.
+pub const CHAIN_CYCLES: u64 = 20_000;
+
+/// Takes [`CHAIN_CYCLES`] and returns the ticks of the counter meanwhile: each `xor` waits for the one before, and takes one cycle on every
+/// x86-64 CPU. User space cannot count cycles of the core directly.
+pub fn dependent_chain() -> u64 {
     const LENGTH: u64 = 50;
+    let from = ticks();
     // SAFETY: registers only.
     unsafe {
         asm!(
             "2:",
-            ".rept 50",
+            ".rept {length}",
             "xor {a}, {b}",
             ".endr",
             "dec {rounds}",
             "jnz 2b",
+            length = const LENGTH,
             a = inout(reg) 1_u64 => _,
             b = in(reg) 2_u64,
-            rounds = inout(reg) ROUNDS => _,
+            rounds = inout(reg) CHAIN_CYCLES / LENGTH => _,
             options(nomem, nostack),
         );
     }
-    ROUNDS * LENGTH
+    ticks() - from
 }

@@ -56,42 +56,58 @@ impl Default for Buffers {
     }
 }
 
-/// The data units of a workload, as one request where the competitor can, else as one request for each.
-///
-/// Fences stand around each request when `fence_requests` is set.
-#[inline]
-pub fn crypt(
-    competitor: &mut dyn Competitor,
+/// How a competitor does a workload: as one request where it can, else as one request for each data unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
     workload: Workload,
     direction: Direction,
-    first_sector: u64,
-    (src, dst): (&[u8], &mut [u8]),
-    fence_requests: bool,
-) -> Result<(), Refused> {
-    let request_bytes = if competitor.batches() {
-        workload.total()
-    } else {
-        workload.bytes
-    };
-    let units = request_bytes / workload.bytes;
-    let mut sector = first_sector;
-    for (src, dst) in src
-        .chunks_exact(request_bytes)
-        .zip(dst.chunks_exact_mut(request_bytes))
-    {
-        competitor.crypt(&mut Request {
+    requests: usize,
+    request_bytes: usize,
+    request_units: usize,
+}
+
+impl Plan {
+    /// The plan for a competitor.
+    pub fn new(competitor: &dyn Competitor, workload: Workload, direction: Direction) -> Self {
+        let request_units = if competitor.batches() {
+            workload.units
+        } else {
+            1
+        };
+        Self {
+            workload,
             direction,
-            sector,
-            unit_bytes: workload.bytes,
-            src,
-            dst,
-        })?;
-        sector = sector.wrapping_add(units as u64);
-        if fence_requests {
-            clock::fence();
+            requests: workload.units / request_units,
+            request_bytes: workload.bytes * request_units,
+            request_units,
         }
     }
-    Ok(())
+
+    /// Does the workload once, with a fence after each request when `fences` is set.
+    #[inline]
+    pub fn run(
+        &self,
+        competitor: &mut dyn Competitor,
+        first_sector: u64,
+        src: &[u8],
+        dst: &mut [u8],
+        fences: bool,
+    ) -> Result<(), Refused> {
+        for request in 0..self.requests {
+            let bytes = request * self.request_bytes..(request + 1) * self.request_bytes;
+            competitor.crypt(&mut Request {
+                direction: self.direction,
+                sector: first_sector.wrapping_add((request * self.request_units) as u64),
+                unit_bytes: self.workload.bytes,
+                src: &src[bytes.clone()],
+                dst: &mut dst[bytes],
+            })?;
+            if fences {
+                clock::fence();
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Ticks of a series of `repeats` workloads.
@@ -101,25 +117,13 @@ fn series(
     repeats: usize,
     buffers: &mut Buffers,
 ) -> Result<u64, Refused> {
-    let Cell {
-        workload,
-        direction,
-        mode,
-    } = cell;
-    let (src, dst) = buffers.get(workload.total());
+    let plan = Plan::new(competitor, cell.workload, cell.direction);
+    let (src, dst) = buffers.get(cell.workload.total());
     let from = clock::ticks();
     for repeat in 0..repeats {
-        let sector = (repeat * workload.units) as u64;
-        let isolated = mode == Mode::Isolated;
-        crypt(
-            competitor,
-            workload,
-            direction,
-            sector,
-            (src, &mut *dst),
-            isolated,
-        )?;
-        if mode == Mode::IsolatedBatch {
+        let sector = (repeat * cell.workload.units) as u64;
+        plan.run(competitor, sector, src, dst, cell.mode == Mode::Isolated)?;
+        if cell.mode == Mode::IsolatedBatch {
             clock::fence();
         }
     }
@@ -129,18 +133,20 @@ fn series(
 /// What was measured of one competitor in one cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    /// Cycles per byte in the fastest round.
+    /// Cycles of the core per byte in the fastest round.
     pub minimum: f64,
-    /// Cycles per byte in the median round.
+    /// The same in the median round.
     pub median: f64,
     /// Rounds.
     pub rounds: usize,
 }
 
 impl Sample {
-    fn of(mut ticks: Vec<u64>, bytes: usize) -> Self {
+    fn of(mut ticks: Vec<u64>, bytes: usize, cycles_per_tick: f64) -> Self {
         ticks.sort_unstable();
-        let per_byte = |ticks: Option<&u64>| ticks.map_or(f64::NAN, |&t| t as f64 / bytes as f64);
+        let per_byte = |ticks: Option<&u64>| {
+            ticks.map_or(f64::NAN, |&t| t as f64 * cycles_per_tick / bytes as f64)
+        };
         Self {
             minimum: per_byte(ticks.first()),
             median: per_byte(ticks.get(ticks.len() / 2)),
@@ -149,17 +155,27 @@ impl Sample {
     }
 }
 
-/// Measures every competitor in a cell for about `time`; the samples are in the order of the competitors.
+/// What was measured in one cell.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    /// One for each competitor, in their order.
+    pub samples: Vec<Sample>,
+    /// Cycles of the core per tick of the counter in the fastest round.
+    pub cycles_per_tick: f64,
+}
+
+/// Measures every competitor in a cell for about `time`.
 pub fn measure(
     competitors: &mut [Box<dyn Competitor>],
     cell: Cell,
     time: Duration,
     buffers: &mut Buffers,
-) -> Result<Vec<Sample>> {
+) -> Result<Samples> {
     let total = cell.workload.total();
     let repeats = (SERIES_BYTES / total).max(1);
     let mut ticks = vec![Vec::new(); competitors.len()];
     let start = Instant::now();
+    let mut chain = u64::MAX;
     let mut round = 0;
     while round < MIN_ROUNDS || start.elapsed() < time {
         for turn in 0..competitors.len() {
@@ -172,12 +188,17 @@ pub fn measure(
                 Err(Refused) => bail!("{} refused a request ({cell})", competitor.name()),
             }
         }
+        chain = chain.min(clock::dependent_chain());
         round += 1;
     }
-    Ok(ticks
-        .into_iter()
-        .map(|ticks| Sample::of(ticks, repeats * total))
-        .collect())
+    let cycles_per_tick = clock::CHAIN_CYCLES as f64 / chain as f64;
+    Ok(Samples {
+        samples: ticks
+            .into_iter()
+            .map(|ticks| Sample::of(ticks, repeats * total, cycles_per_tick))
+            .collect(),
+        cycles_per_tick,
+    })
 }
 
 #[cfg(test)]
@@ -186,12 +207,12 @@ mod tests {
 
     #[test]
     fn minimum_and_median() {
-        let sample = Sample::of(vec![400, 100, 900, 200, 300], 100);
+        let sample = Sample::of(vec![400, 100, 900, 200, 300], 100, 1.5);
         assert_eq!(
             sample,
             Sample {
-                minimum: 1.0,
-                median: 3.0,
+                minimum: 1.5,
+                median: 4.5,
                 rounds: 5
             }
         );

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::competitor::{Competitor, Kind, TRESOR_WAY};
-use crate::measure::{measure, Buffers, Sample};
+use crate::measure::{measure, Buffers, Sample, Samples};
 use crate::workload::Cell;
 
 /// To whom a competitor is compared, apart from each by name.
@@ -18,7 +18,7 @@ pub const KERNEL_SAME_CLASS: &str = "kernel-same-class";
 #[derive(Debug)]
 pub struct Results {
     competitors: Vec<(&'static str, Kind)>,
-    cells: Vec<(Cell, Vec<Sample>)>,
+    cells: Vec<(Cell, Samples)>,
 }
 
 impl Results {
@@ -43,8 +43,8 @@ impl Results {
         ))
     }
 
-    /// `cells` has one sample for each competitor, in their order.
-    pub fn new(competitors: Vec<(&'static str, Kind)>, cells: Vec<(Cell, Vec<Sample>)>) -> Self {
+    /// The samples are in the order of `competitors`.
+    pub fn new(competitors: Vec<(&'static str, Kind)>, cells: Vec<(Cell, Samples)>) -> Self {
         Self { competitors, cells }
     }
 
@@ -63,16 +63,26 @@ impl Results {
         let rounds = || {
             self.cells
                 .iter()
-                .flat_map(|(_, samples)| samples.iter().map(|s| s.rounds))
+                .flat_map(|(_, samples)| samples.samples.iter().map(|sample| sample.rounds))
         };
         (rounds().min().unwrap_or(0), rounds().max().unwrap_or(0))
+    }
+
+    /// The fewest and the most cycles of the core per tick of the counter in any cell.
+    pub fn cycles_per_tick(&self) -> (f64, f64) {
+        self.cells
+            .iter()
+            .map(|(_, samples)| samples.cycles_per_tick)
+            .fold((f64::INFINITY, 0.0), |(least, most), cycles| {
+                (least.min(cycles), most.max(cycles))
+            })
     }
 
     /// What was measured of a competitor.
     pub fn sample(&self, cell: Cell, name: &str) -> Option<Sample> {
         let index = self.competitors.iter().position(|(n, _)| *n == name)?;
         let (_, samples) = self.cells.iter().find(|(c, _)| *c == cell)?;
-        samples.get(index).copied()
+        samples.samples.get(index).copied()
     }
 
     /// The fewest cycles per byte that any engine of the kernel took.
@@ -149,7 +159,10 @@ pub(crate) mod tests {
             ],
             vec![(
                 CELL,
-                vec![sample(1.0), sample(0.5), sample(0.25), sample(12.0)],
+                Samples {
+                    samples: vec![sample(1.0), sample(0.5), sample(0.25), sample(12.0)],
+                    cycles_per_tick: 1.0,
+                },
             )],
         )
     }

@@ -46,6 +46,13 @@ fn write(report: &Report, out: &mut String) -> fmt::Result {
 fn head(report: &Report, out: &mut String) -> fmt::Result {
     writeln!(out, "{}, cycles per byte", report.cipher)?;
     write!(out, "{}", report.machine)?;
+    let (least, most) = report.results.cycles_per_tick();
+    writeln!(
+        out,
+        "cycles   of the core: ticks of the time stamp counter ({:.3} GHz) times {least:.3} to {most:.3}, found in each comparison by a \
+         chain of dependent instructions",
+        report.machine.ticks_per_second / 1e9
+    )?;
     writeln!(out, "others   {}", report.versions.join("; "))?;
     let (fewest, most) = report.results.rounds();
     writeln!(out, "rounds   {fewest} to {most}")?;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use bench::check;
 use bench::competitor::Roster;
 use bench::machine::{self, Machine};
-use bench::measure::Buffers;
+use bench::measure::{empty_request, Buffers};
 use bench::report::Report;
 use bench::results::Results;
 use bench::workload::Cell;
@@ -44,20 +44,33 @@ struct Options {
 fn main() -> Result<()> {
     let options = Options::parse();
     machine::stay_on_this_cpu()?;
-    let (variant, cipher) = if options.aes128 {
-        (Variant::Aes128, "XTS-AES-128")
+    let variant = if options.aes128 {
+        Variant::Aes128
     } else {
-        (Variant::Aes256, "XTS-AES-256")
+        Variant::Aes256
     };
     let mut roster = Roster::set_up(variant, options.kernel_tree.as_deref())?;
     let mut buffers = Buffers::new();
     check::agree(&mut roster.competitors, &mut buffers)?;
     let machine = Machine::look()?;
+    let empty_request = empty_request(&mut buffers)?;
     let results = measure(&mut roster, &mut buffers, options.quick)?;
-    let report = Report::new(machine, (cipher, !options.aes128), roster, results);
+    let report = Report {
+        machine,
+        variant,
+        absent: roster.absent,
+        versions: roster.versions,
+        results,
+        empty_request,
+    };
     print!("{}", report.text());
-    write(options.json.as_deref(), || report.json())?;
-    write(options.svg.as_deref(), || report.svg())
+    if let Some(file) = &options.json {
+        write(file, &report.json()?)?;
+    }
+    if let Some(file) = &options.svg {
+        write(file, &report.svg())?;
+    }
+    Ok(())
 }
 
 fn measure(roster: &mut Roster, buffers: &mut Buffers, quick: bool) -> Result<Results> {
@@ -76,10 +89,8 @@ fn measure(roster: &mut Roster, buffers: &mut Buffers, quick: bool) -> Result<Re
     Ok(results)
 }
 
-fn write(file: Option<&Path>, text: impl FnOnce() -> String) -> Result<()> {
-    if let Some(file) = file {
-        fs_err::write(file, text()).context("the report could not be written")?;
-        eprintln!("written: {}", file.display());
-    }
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs_err::write(file, text).context("the report could not be written")?;
+    eprintln!("written: {}", file.display());
     Ok(())
 }

@@ -5,12 +5,13 @@
 //! caches then) and then a series of requests between two readings of the clock. A series is as many requests as make about
 //! [`SERIES_BYTES`], so that reading the clock costs next to nothing of it, and it is not subtracted.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 
 use crate::clock;
-use crate::competitor::{Competitor, Refused, Request};
+use crate::competitor::{Competitor, Kind, Refused, Request};
 use crate::workload::{Cell, Direction, Mode, Workload};
 
 /// Bytes of a series of requests: the two readings of the clock are about one part in a hundred of the fastest one.
@@ -128,6 +129,37 @@ fn series(
         }
     }
     Ok(clock::ticks() - from)
+}
+
+/// Does nothing, to see what the harness costs.
+struct Nothing;
+
+impl Competitor for Nothing {
+    fn name(&self) -> &'static str {
+        "nothing"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Library
+    }
+
+    fn crypt(&mut self, request: &mut Request<'_>) -> Result<(), Refused> {
+        black_box(request);
+        Ok(())
+    }
+}
+
+/// Cycles of an isolated request that does nothing.
+pub fn empty_request(buffers: &mut Buffers) -> Result<f64> {
+    let cell = Cell {
+        workload: Workload::of(1, 512),
+        direction: Direction::Encrypt,
+        mode: Mode::Isolated,
+    };
+    let time = Duration::from_millis(50);
+    let samples = measure(&mut [Box::new(Nothing)], cell, time, buffers)?.samples;
+    let sample = samples.first().context("nothing was measured")?;
+    Ok(sample.minimum * cell.workload.total() as f64)
 }
 
 /// What was measured of one competitor in one cell.

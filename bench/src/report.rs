@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a person and a program get to see of the results.
 
-use crate::competitor::Roster;
+use anyhow::Result;
+use tresor::handle::Variant;
+
 use crate::machine::Machine;
 use crate::results::Results;
 
@@ -14,33 +16,24 @@ mod text;
 pub struct Report {
     /// The machine.
     pub machine: Machine,
-    /// For example `XTS-AES-256`.
-    pub cipher: &'static str,
-    /// Whether the bars are about this cipher.
-    pub bars_apply: bool,
+    /// The cipher.
+    pub variant: Variant,
     /// Those who were not measured, and why.
     pub absent: Vec<(&'static str, String)>,
     /// Versions of what came from outside this repository.
     pub versions: Vec<String>,
     /// The samples.
     pub results: Results,
+    /// Cycles of an isolated request that does nothing: the part of the harness in every figure.
+    pub empty_request: f64,
 }
 
 impl Report {
-    /// Puts it together.
-    pub fn new(
-        machine: Machine,
-        (cipher, bars_apply): (&'static str, bool),
-        roster: Roster,
-        results: Results,
-    ) -> Self {
-        Self {
-            machine,
-            cipher,
-            bars_apply,
-            absent: roster.absent,
-            versions: roster.versions,
-            results,
+    /// The name of the cipher.
+    fn cipher(&self) -> &'static str {
+        match self.variant {
+            Variant::Aes128 => "XTS-AES-128",
+            Variant::Aes256 => "XTS-AES-256",
         }
     }
 
@@ -50,7 +43,7 @@ impl Report {
     }
 
     /// All ratios.
-    pub fn json(&self) -> String {
+    pub fn json(&self) -> Result<String> {
         json::json(&self.results)
     }
 

@@ -90,7 +90,7 @@ pub(super) fn join(roster: &mut Roster, key: &[u8], tree: &Path) -> Result<()> {
     // SAFETY: the types are those of the declarations in the kernel's aesni-intel_glue.c.
     let set_key: SetKey = unsafe { *library.get(b"aesni_set_key")? };
     let (k1, k2) = key.split_at(key.len() / 2);
-    let mut add = |name, functions| {
+    let add = |roster: &mut Roster, name, functions| {
         roster.competitors.push(Box::new(KernelXts {
             name,
             crypt_key: expand(set_key, k1),
@@ -108,7 +108,11 @@ pub(super) fn join(roster: &mut Roster, key: &[u8], tree: &Path) -> Result<()> {
                     decrypt: *library.get(format!("aes_xts_decrypt_{suffix}").as_bytes())?,
                 }
             };
-            add(name, functions);
+            add(roster, name, functions);
+        } else {
+            roster
+                .absent
+                .push((name, "this CPU lacks its instructions".to_owned()));
         }
     }
     // SAFETY: as above.
@@ -119,7 +123,7 @@ pub(super) fn join(roster: &mut Roster, key: &[u8], tree: &Path) -> Result<()> {
             decrypt: *library.get(b"aesni_xts_dec")?,
         }
     };
-    add("kernel-aesni", functions);
+    add(roster, "kernel-aesni", functions);
     roster.versions.push(version(tree)?);
     Ok(())
 }

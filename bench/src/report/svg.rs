@@ -53,7 +53,10 @@ pub(super) fn svg(report: &Report) -> String {
          <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n"
     );
     let machine = &report.machine;
-    let title = format!("{}: encryption throughput, longer is faster", report.cipher);
+    let title = format!(
+        "{}: encryption throughput, longer is faster",
+        report.cipher()
+    );
     text(
         &mut out,
         (16, 30),
@@ -100,8 +103,8 @@ fn bars(report: &Report, workload: Workload) -> Vec<Bar> {
 fn panel(out: &mut String, (x, y): (usize, usize), workload: Workload, bars: &[Bar], fastest: f64) {
     let title = if workload.units > 1 {
         format!(
-            "{} data units of {} bytes in one request",
-            workload.units, workload.bytes
+            "{} x {} bytes: tresor in one request, the others in {}",
+            workload.units, workload.bytes, workload.units
         )
     } else {
         format!("{} bytes", workload.bytes)

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write};
 
+use tresor::handle::Variant;
+
 use super::Report;
 use crate::bars::Bar;
 use crate::results::{KERNEL_BEST, TABLE_BASELINES};
@@ -31,7 +33,7 @@ fn write(report: &Report, out: &mut String) -> fmt::Result {
     for mode in [Mode::IsolatedBatch, Mode::BackToBack] {
         summary(report, mode, out)?;
     }
-    if report.bars_apply {
+    if report.variant == Variant::Aes256 {
         writeln!(
             out,
             "\nbars: throughput that was asked for, isolated, on a CPU with AVX-512 and VAES"
@@ -44,7 +46,7 @@ fn write(report: &Report, out: &mut String) -> fmt::Result {
 }
 
 fn head(report: &Report, out: &mut String) -> fmt::Result {
-    writeln!(out, "{}, cycles per byte", report.cipher)?;
+    writeln!(out, "{}, cycles per byte", report.cipher())?;
     write!(out, "{}", report.machine)?;
     let (least, most) = report.results.cycles_per_tick();
     writeln!(
@@ -52,6 +54,11 @@ fn head(report: &Report, out: &mut String) -> fmt::Result {
         "cycles   of the core: ticks of the time stamp counter ({:.3} GHz) times {least:.3} to {most:.3}, found in each comparison by a \
          chain of dependent instructions",
         report.machine.ticks_per_second / 1e9
+    )?;
+    writeln!(
+        out,
+        "harness  an isolated request that does nothing takes {:.0} cycles; they are in every figure",
+        report.empty_request
     )?;
     writeln!(out, "others   {}", report.versions.join("; "))?;
     let (fewest, most) = report.results.rounds();

@@ -175,3 +175,43 @@ fn text(out: &mut String, (x, y): (usize, usize), attributes: &str, text: &str) 
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     let _ = writeln!(out, "<text x=\"{x}\" y=\"{y}\" {attributes}>{text}</text>");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Machine;
+    use crate::results::tests::example;
+    use tresor::handle::Variant;
+
+    #[test]
+    fn the_fastest_bar_comes_first_and_is_the_longest() {
+        let report = Report {
+            machine: Machine {
+                cpu: "A < B & C".to_owned(),
+                features: String::new(),
+                ticks_per_second: 1e9,
+                date: "2000-01-01".to_owned(),
+            },
+            variant: Variant::Aes256,
+            absent: Vec::new(),
+            versions: Vec::new(),
+            results: example(),
+            empty_request: 0.0,
+        };
+        let svg = svg(&report);
+        assert!(svg.contains("A &lt; B &amp; C"));
+        let at = |text: &str| svg.find(text).expect(text);
+        // 0.25, 0.5, 1 and 12 cycles per byte
+        let order =
+            ["270.0", "135.0", "67.5", "5.6"].map(|width| at(&format!("width=\"{width}\"")));
+        assert!(order.is_sorted());
+        let order = [
+            "kernel-vaes-avx512<",
+            "kernel-aesni<",
+            "tresor-aesni<",
+            "tresor-way<",
+        ]
+        .map(at);
+        assert!(order.is_sorted());
+    }
+}

@@ -33,7 +33,7 @@ const FEATURES: [&str; 15] = [
 pub struct Machine {
     /// Model name, family, model and stepping.
     pub cpu: String,
-    /// Those of [`FEATURES`] that it has.
+    /// Those of its features that decide which engines can run.
     pub features: String,
     /// Of its time stamp counter.
     pub ticks_per_second: f64,

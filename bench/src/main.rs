@@ -2,6 +2,7 @@
 //! Measures, and prints and writes the report. `cargo xtask bench` starts it with a kernel tree.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -41,8 +42,17 @@ struct Options {
     aes128: bool,
 }
 
-fn main() -> Result<()> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
     machine::stay_on_this_cpu()?;
     let variant = if options.aes128 {
         Variant::Aes128

@@ -3,7 +3,7 @@
 //!
 //! A round gives every competitor, in an order that moves on from round to round, one request to warm up (its code and the data are in the
 //! caches then) and then a series of requests between two readings of the clock. A series is as many requests as make about
-//! [`SERIES_BYTES`], so that reading the clock costs next to nothing of it, and it is not subtracted.
+//! 32 KiB, so that reading the clock costs next to nothing of it, and it is not subtracted.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -86,6 +86,7 @@ pub(super) fn join(roster: &mut Roster, key: &[u8], tree: &Path) -> Result<()> {
             .push(("kernel", "this CPU has no AES-NI".to_owned()));
         return Ok(());
     }
+    let version = version(tree)?;
     let library = assemble(tree)?;
     // SAFETY: the types are those of the declarations in the kernel's aesni-intel_glue.c.
     let set_key: SetKey = unsafe { *library.get(b"aesni_set_key")? };
@@ -124,7 +125,7 @@ pub(super) fn join(roster: &mut Roster, key: &[u8], tree: &Path) -> Result<()> {
         }
     };
     add(roster, "kernel-aesni", functions);
-    roster.versions.push(version(tree)?);
+    roster.versions.push(version);
     Ok(())
 }
 
@@ -168,7 +169,8 @@ fn expand(set_key: SetKey, key: &[u8]) -> Box<AesContext> {
 
 /// `Linux 7.3.4`, from the tree's Makefile.
 fn version(tree: &Path) -> Result<String> {
-    let makefile = fs_err::read_to_string(tree.join("Makefile"))?;
+    let makefile = fs_err::read_to_string(tree.join("Makefile"))
+        .with_context(|| format!("{} is not a kernel source tree", tree.display()))?;
     let part = |name: &str| {
         makefile
             .lines()

@@ -66,7 +66,7 @@ pub(super) fn svg(report: &Report) -> String {
     let cpu = format!("{}, {}", machine.cpu, machine.date);
     text(&mut out, (16, 52), "fill=\"#555\"", &cpu);
     let method = "every request isolated by lfence; fastest of many interleaved rounds; figures: cycles per byte, and throughput \
-                  relative to the kernel's fastest engine";
+                  relative to the kernel's fastest engine; without reading debug registers";
     text(&mut out, (16, 72), "fill=\"#555\"", method);
     for (index, (workload, bars)) in panels.iter().enumerate() {
         panel(&mut out, place(index), *workload, bars, fastest);

@@ -3,6 +3,7 @@
 
 mod apt;
 mod base;
+mod bench;
 mod check;
 mod checkpatch;
 mod config;
@@ -62,6 +63,8 @@ enum Task {
     Kernel(KernelTask),
     /// Show it: a volume through a reboot, its key nowhere in RAM, and stock AES beside it.
     Demo(demo::Options),
+    /// Measure the engines beside the kernel's own, libraries and TRESOR's way.
+    Bench(bench::Options),
     /// Run the tests whose name contains FILTER: unit::..., hygiene::..., qemu::...
     Test {
         /// Part of a test's name.
@@ -131,6 +134,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             setup::ensure(&workspace, Need::BuildAndRun, cli.no_install)?;
             return demo::run(&workspace, options);
         }
+        Task::Bench(options) => bench::run(&workspace, options, cli.no_install)?,
         Task::Test { filter } => return check::run(&workspace, filter.as_deref(), cli.no_install),
     }
     Ok(ExitCode::SUCCESS)

@@ -47,8 +47,9 @@ pub(crate) const XTS: &[Xts] = &[
     ),
     (
         "vaes",
-        // Pairs of blocks: three, the rest by two and one; one block; two of ciphertext stealing.
-        3 + 2 + 1 + 1 + 2,
+        // Pairs of blocks: three of the bulk, which there is for one data unit and for several; the
+        // rest by two and one. One block; two of ciphertext stealing.
+        2 * 3 + 2 + 1 + 1 + 2,
         Policy {
             destination: Some(Register::R10),
             declassified: 1,

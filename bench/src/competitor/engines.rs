@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Our engines: whatever `tresor::user` finds for this CPU.
 
+use tresor::class::Class;
 use tresor::handle::{Handle, Variant};
 use tresor::public_secret::PUBLIC_S;
-use tresor::user::{set_secret, Position, Xts};
+use tresor::user::{set_secret, Units, Xts};
 
 use super::{plain64, Competitor, Kind, Refused, Request, Roster};
 
 struct Engine {
     name: &'static str,
-    kernel: Option<&'static str>,
+    kernel: &'static str,
     xts: Xts,
     variant: Variant,
     handle: Handle,
@@ -17,11 +18,10 @@ struct Engine {
 
 pub(super) fn join(roster: &mut Roster, variant: Variant, handle: Handle) {
     set_secret(&PUBLIC_S);
-    if let Some(xts) = Xts::detect() {
-        let class = "aesni";
+    for xts in Xts::all() {
         roster.competitors.push(Box::new(Engine {
-            name: Box::leak(format!("tresor-{class}").into_boxed_str()),
-            kernel: same_class(class),
+            name: Box::leak(format!("tresor-{}", xts.name()).into_boxed_str()),
+            kernel: same_class(xts.class()),
             xts,
             variant,
             handle,
@@ -29,16 +29,15 @@ pub(super) fn join(roster: &mut Roster, variant: Variant, handle: Handle) {
     }
 }
 
-/// The kernel's engine for the CPUs that a class of ours is for, if it has one.
+/// The kernel's engine for the CPUs that a class of ours is for.
 ///
 /// Without VAES, AVX-512 helps the kernel nothing: it takes the engine for AVX there.
-fn same_class(class: &str) -> Option<&'static str> {
+fn same_class(class: Class) -> &'static str {
     match class {
-        "avx512" => Some("kernel-vaes-avx512"),
-        "vaes" => Some("kernel-vaes-avx2"),
-        "avx512vl" | "avx" => Some("kernel-aesni-avx"),
-        "aesni" => Some("kernel-aesni"),
-        _ => None,
+        Class::Avx512 => "kernel-vaes-avx512",
+        Class::Vaes => "kernel-vaes-avx2",
+        Class::Avx512vl | Class::Avx => "kernel-aesni-avx",
+        Class::Aesni => "kernel-aesni",
     }
 }
 
@@ -48,22 +47,26 @@ impl Competitor for Engine {
     }
 
     fn kind(&self) -> Kind {
-        Kind::Engine(self.kernel)
+        Kind::Engine(Some(self.kernel))
+    }
+
+    fn batches(&self) -> bool {
+        true
     }
 
     fn crypt(&mut self, request: &mut Request<'_>) -> Result<(), Refused> {
-        let position = Position {
+        let units = Units {
             tweak_iv: plain64(request.sector),
-            first_block: 0,
+            len: request.unit_bytes,
         };
         self.xts
-            .crypt(
+            .crypt_units(
                 self.variant,
                 request.direction,
                 &self.handle,
                 request.src,
                 request.dst,
-                &position,
+                &units,
             )
             .map_err(|_| Refused)
     }

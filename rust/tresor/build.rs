@@ -18,7 +18,7 @@ mod cpu;
 
 /// How the names of engines in `asm/` begin. The other files touch debug registers and the IRQ
 /// flag, which user space may not.
-const ENGINES: [&str; 2] = ["unlock-", "xts-"];
+const ENGINES: [&str; 3] = ["modes-", "unlock-", "xts-"];
 
 fn main() {
     println!("cargo::rerun-if-changed=asm");

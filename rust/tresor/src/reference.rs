@@ -16,8 +16,10 @@ use crate::handle::{Handle, Variant};
 use crate::kdf;
 use crate::slot::Slot;
 
+mod modes;
 mod xts;
 
+pub use modes::Aes;
 pub use xts::{decrypt, encrypt, BadDataUnit};
 
 /// SHA-256 from RustCrypto.

@@ -12,12 +12,14 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::class;
 
 mod cpu;
+mod modes;
 pub mod probe;
 mod unlock;
 mod xts;
 
 pub use crate::class::Class;
 pub use cpu::DISABLE;
+pub use modes::{KeySize, Mode, ModeError, Modes};
 pub use unlock::{Unlock, UnlockError};
 pub use xts::{Direction, Position, Units, Xts, XtsError};
 

@@ -14,8 +14,8 @@ use changes::{changes, plain_code, Change};
 use common::audit::{audit, results, Rule};
 use common::object::{functions, Function};
 use common::wipe::{unwiped_returns, zeroes, Registers};
-use iced_x86::Mnemonic;
-use policies::{policy, UNLOCK, XTS};
+use iced_x86::{Instruction, Mnemonic, Register};
+use policies::{policy, MODES, UNLOCK, XTS};
 use tresor::user::Class;
 
 /// The engines as user space runs them, and as the kernel assembles them: there a window also turns
@@ -47,7 +47,9 @@ fn every_engine_keeps_the_rules() {
         ["enc_128", "dec_128", "enc_256", "dec_256"]
             .map(|operation| format!("tresor_xts_{class}_{operation}"))
     });
-    let both = xts.chain(UNLOCK.map(|(name, _)| name.to_owned()));
+    let both = xts
+        .chain(mode_names())
+        .chain(UNLOCK.map(|(name, _)| name.to_owned()));
     let mut expected: Vec<_> = both.flat_map(|name| [name.clone(), name]).collect();
     expected.extend(["tresor_clear_s", "tresor_set_public_s"].map(str::to_owned));
     expected.sort_unstable();
@@ -55,6 +57,21 @@ fn every_engine_keeps_the_rules() {
     for function in engines() {
         assert_eq!(audit(&function, policy(&function).0), []);
     }
+}
+
+/// The names of the functions of all modes but XTS.
+fn mode_names() -> impl Iterator<Item = String> {
+    MODES.into_iter().flat_map(|(class, _)| {
+        [128, 192, 256].into_iter().flat_map(move |bits| {
+            let both = ["ecb", "cbc", "essiv_cbc"]
+                .into_iter()
+                .flat_map(move |mode| {
+                    ["enc", "dec"]
+                        .map(|operation| format!("tresor_{mode}_{class}_{operation}_{bits}"))
+                });
+            both.chain([format!("tresor_ctr_{class}_{bits}")])
+        })
+    })
 }
 
 /// No class without a policy, and no policy of an engine that the library does not have.
@@ -93,6 +110,27 @@ fn control_each_broken_rule_is_named() {
             assert_eq!(without(&code), expected, "{} with {text}", function.name);
         }
     }
+}
+
+/// Without the instruction that clears the other bytes, the one byte that goes to memory through a
+/// general register is a leak.
+#[test]
+fn control_only_a_single_byte_may_pass() {
+    let mut seen = 0;
+    for function in engines().filter(|function| function.name.starts_with("tresor_ctr_ssse3_")) {
+        let instructions = function.instructions();
+        let moves_out = |pair: &&[Instruction]| {
+            pair[1].mnemonic() == Mnemonic::Movd && pair[1].op0_register() == Register::EAX
+        };
+        for pair in instructions.windows(2).filter(moves_out) {
+            let mut broken = function.clone();
+            broken.replace(&pair[0], &[]);
+            assert_eq!(broken_rules(&broken), [Rule::Leak], "{}", function.name);
+            seen += 1;
+        }
+    }
+    // Three key sizes, as user space and as the kernel assembles them.
+    assert_eq!(seen, 2 * 3);
 }
 
 /// Takes away each wipe before each return, one at a time.

@@ -97,6 +97,9 @@ pub(crate) const XTS: &[Xts] = &[
     ),
 ];
 
+/// The classes that have the other modes, too, and how many blocks are in flight.
+pub(crate) const MODES: [(&str, usize); 2] = [("aesni", 8), ("ssse3", 4)];
+
 /// Unlocking: three decisions (wrong MAC, zero S, S not kept); nothing goes to memory.
 const fn unlock(features: &'static [CpuidFeature]) -> Policy {
     Policy {
@@ -129,14 +132,34 @@ pub(crate) fn policy(function: &Function) -> (&'static Policy, usize) {
     }
     match function.name.as_str() {
         "tresor_clear_s" | "tresor_set_public_s" => (&SELF_TEST, 0),
-        name => {
-            let class = name
-                .strip_prefix("tresor_xts_")
-                .and_then(|rest| rest.split('_').next());
-            let engine = XTS.iter().find(|(name, ..)| Some(*name) == class);
-            let (_, stores, policy) =
-                engine.unwrap_or_else(|| panic!("{name} has no policy; add it to XTS"));
-            (policy, *stores)
+        name if name.starts_with("tresor_xts_") => {
+            let class = name.split('_').nth(2).unwrap_or_default();
+            xts(name, class)
         }
+        name => mode(name),
     }
+}
+
+/// The policy of a class, and how many stores each of its XTS functions has.
+fn xts(name: &str, class: &str) -> (&'static Policy, usize) {
+    let engine = XTS.iter().find(|(of, ..)| *of == class);
+    let (_, stores, policy) =
+        engine.unwrap_or_else(|| panic!("{name} has no policy; add it to XTS"));
+    (policy, *stores)
+}
+
+/// As for XTS, but for the stores: the blocks of the bulk and the single one, the bytes of CTR's
+/// last one; encryption by CBC has no bulk.
+fn mode(name: &str) -> (&'static Policy, usize) {
+    let class = MODES
+        .iter()
+        .find(|(class, _)| name.contains(&format!("_{class}_")));
+    let (class, bulk) = class.unwrap_or_else(|| panic!("{name} has no policy; add it to MODES"));
+    let (policy, _) = xts(name, class);
+    let stores = match name {
+        name if name.contains("_cbc_") && name.contains("_enc_") => 1,
+        name if name.contains("_ctr_") => bulk + 1 + 1,
+        _ => bulk + 1,
+    };
+    (policy, stores)
 }

@@ -63,6 +63,7 @@ pub(crate) const SSE: Table = &[
         "movq %xmm8, %rax",
         &[Rule::Leak],
     ),
+    (&[0x66, 0x0f, 0x7e, 0xc0], "movd %xmm0, %eax", &[Rule::Leak]),
     (
         &[0x66, 0x0f, 0xd7, 0xc0],
         "pmovmskb %xmm0, %eax",

@@ -77,7 +77,7 @@ pub(crate) fn audit(function: &Function, policy: &Policy) -> Vec<(Rule, String)>
     let mut broken = Vec::new();
     let mut declassified = 0;
     let mut called = false;
-    for instruction in &instructions {
+    for (index, instruction) in instructions.iter().enumerate() {
         let mut breaks = |rule| {
             broken.push((
                 rule,
@@ -106,7 +106,8 @@ pub(crate) fn audit(function: &Function, policy: &Policy) -> Vec<(Rule, String)>
         let to_general = uses(info, |register, access| register.is_gpr() && writes(access));
         let address = instruction.memory_index().is_vector_register();
         let guarded = uses_memory && secret_masks.contains(&instruction.op_mask());
-        if reads_secret && to_general || address || guarded {
+        let leaks = reads_secret && to_general && !is_finished_byte(&instructions, index, policy);
+        if leaks || address || guarded {
             breaks(Rule::Leak);
         }
         if is_foreign(instruction, info, policy) {
@@ -159,7 +160,8 @@ fn calls_window(function: &Function, instruction: &Instruction) -> bool {
     )
 }
 
-/// A plain store of a vector register through the destination.
+/// A store through the destination: a plain one of a vector register, one byte of it, or the one
+/// byte that [`is_finished_byte`] allows to get to `%al`.
 fn is_result(instruction: &Instruction, policy: &Policy) -> bool {
     let plain = matches!(
         instruction.mnemonic(),
@@ -168,8 +170,11 @@ fn is_result(instruction: &Instruction, policy: &Policy) -> bool {
             | Mnemonic::Vmovdqu8
             | Mnemonic::Vmovdqu32
             | Mnemonic::Vmovdqu64
+            | Mnemonic::Pextrb
     );
-    plain
+    let byte_of_al =
+        instruction.mnemonic() == Mnemonic::Mov && instruction.op1_register() == Register::AL;
+    (plain || byte_of_al)
         && instruction.op0_kind() == OpKind::Memory
         && Some(instruction.memory_base()) == policy.destination
         && instruction.segment_prefix() == Register::None
@@ -202,6 +207,31 @@ fn keeps_destination(
         _ => false,
     };
     set || moved
+}
+
+/// One byte of a result, on its way to the destination: the other bytes are cleared, `movd` brings
+/// it to `%eax`, and the next instruction stores it; nothing jumps in between. SSSE3 has no byte
+/// store from a vector register.
+fn is_finished_byte(instructions: &[Instruction], index: usize, policy: &Policy) -> bool {
+    let [clear, move_out, store] = index
+        .checked_sub(1)
+        .and_then(|first| instructions.get(first..first + 3))
+        .unwrap_or_default()
+    else {
+        return false;
+    };
+    let entered = |instruction: &Instruction| {
+        let target = instruction.near_branch_target();
+        target == move_out.ip() || target == store.ip()
+    };
+    clear.mnemonic() == Mnemonic::Pand
+        && clear.is_ip_rel_memory_operand()
+        && move_out.mnemonic() == Mnemonic::Movd
+        && move_out.op0_register() == Register::EAX
+        && move_out.op1_register() == clear.op0_register()
+        && store.op1_register() == Register::AL
+        && is_result(store, policy)
+        && !instructions.iter().any(entered)
 }
 
 fn is_foreign(instruction: &Instruction, info: &InstructionInfo, policy: &Policy) -> bool {

@@ -15,21 +15,34 @@ use std::ptr;
 
 use rustix::mm::{mmap_anonymous, mprotect, munmap, MapFlags, MprotectFlags, ProtFlags};
 use tresor::handle::{Handle, Variant};
-use tresor::reference;
-use tresor::user::{Class, Direction, Position, Xts};
+use tresor::reference::{self, Aes};
+use tresor::user::{Class, Direction, KeySize, Mode, Modes, Position, Xts};
 
 pub(crate) const PAGE: usize = 4096;
 pub(crate) const VARIANTS: [Variant; 2] = [Variant::Aes128, Variant::Aes256];
+/// Key sizes of AES, with their bytes.
+pub(crate) const SIZES: [(KeySize, usize); 3] = [
+    (KeySize::Aes128, 16),
+    (KeySize::Aes192, 24),
+    (KeySize::Aes256, 32),
+];
 pub(crate) const DIRECTIONS: [Direction; 2] = [Direction::Encrypt, Direction::Decrypt];
 
-/// The engine of a class.
-///
+/// The XTS engine of a class.
+pub(crate) fn xts(class: Class) -> Xts {
+    let mut engines = Xts::all().into_iter();
+    found(class, engines.find(|engine| engine.class() == class))
+}
+
+/// The engines of the other modes of a class.
+pub(crate) fn modes(class: Class) -> Modes {
+    let mut engines = Modes::all().into_iter();
+    found(class, engines.find(|engine| engine.class() == class))
+}
+
 /// Tests of classes that this CPU cannot run are ignored, and so never ask. That was decided when
 /// they were compiled: on another CPU they say so by failing.
-pub(crate) fn xts(class: Class) -> Xts {
-    let engine = Xts::all()
-        .into_iter()
-        .find(|engine| engine.class() == class);
+fn found<T>(class: Class, engine: Option<T>) -> T {
     engine.unwrap_or_else(|| {
         panic!(
             "this CPU cannot run class {}, or TRESOR_DISABLE names it, but neither was so when the \
@@ -55,14 +68,14 @@ macro_rules! for_each_class {
         );
     };
     (@all $tests:tt $($module:ident $name:tt $class:ident,)*) => {
-        $($crate::common::for_each_class!(@class $module $name $class $tests);)*
+        $($crate::common::for_each_class!(@class xts $module $name $class $tests);)*
 
         // A class that is not in the list above does not compile.
         const _: fn(tresor::user::Class) = |class| match class {
             $(tresor::user::Class::$class => (),)*
         };
     };
-    (@class $module:ident $name:tt $class:ident [$($test:ident)*]) => {
+    (@class $engine:ident $module:ident $name:tt $class:ident [$($test:ident)*]) => {
         mod $module {
             $(
                 #[test]
@@ -71,13 +84,22 @@ macro_rules! for_each_class {
                     ignore = "this CPU cannot run the class, or TRESOR_DISABLE names it"
                 )]
                 fn $test() {
-                    super::$test($crate::common::xts(tresor::user::Class::$class));
+                    super::$test($crate::common::$engine(tresor::user::Class::$class));
                 }
             )*
         }
     };
 }
 pub(crate) use for_each_class;
+
+/// The same for functions that take the engines of modes, which only two classes have.
+macro_rules! for_each_mode_class {
+    ($($test:ident),* $(,)?) => {
+        $crate::common::for_each_class!(@class modes aesni "aesni" Aesni [$($test)*]);
+        $crate::common::for_each_class!(@class modes ssse3 "ssse3" Ssse3 [$($test)*]);
+    };
+}
+pub(crate) use for_each_mode_class;
 
 /// The handle whose volume key under `s` is `key`: as the key is mask XOR key stream, the mask is
 /// key XOR key stream.
@@ -104,6 +126,26 @@ pub(crate) fn oracle(
         Direction::Decrypt => reference::decrypt(key, tweak_iv, &mut data),
     }
     .unwrap();
+    data
+}
+
+/// What a mode is to make of data, from the oracle.
+pub(crate) fn mode_oracle(
+    mode: Mode,
+    direction: Direction,
+    key: &[u8],
+    iv: &[u8; 16],
+    data: &[u8],
+) -> Vec<u8> {
+    let aes = Aes::new(key).unwrap();
+    let mut data = data.to_vec();
+    match (mode, direction) {
+        (Mode::Ecb, Direction::Encrypt) => aes.ecb_encrypt(&mut data),
+        (Mode::Ecb, Direction::Decrypt) => aes.ecb_decrypt(&mut data),
+        (Mode::Cbc, Direction::Encrypt) => aes.cbc_encrypt(iv, &mut data),
+        (Mode::Cbc, Direction::Decrypt) => aes.cbc_decrypt(iv, &mut data),
+        (Mode::Ctr, _) => aes.ctr(iv, &mut data),
+    }
     data
 }
 

@@ -10,7 +10,7 @@ use tresor::user::{Class, Direction, Position, Unlock, Xts};
 use crate::common::{noise, oracle, sector, DIRECTIONS, VARIANTS};
 use crate::secrets::{round_keys, tweaks};
 
-const S: [u8; 32] = *b"a register secret of tests only!";
+pub(crate) const S: [u8; 32] = *b"a register secret of tests only!";
 
 /// Which registers an engine must leave zero: others are as before.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,10 +34,10 @@ pub(crate) struct Call {
     /// Data before the call, and what the engine makes of it.
     pub(crate) data: [Vec<u8>; 2],
     /// What the arguments point at.
-    _memory: [Vec<u8>; 3],
+    pub(crate) _memory: [Vec<u8>; 3],
 }
 
-const fn wiped(class: Class) -> Wiped {
+pub(crate) const fn wiped(class: Class) -> Wiped {
     let (registers, bytes) = match class {
         Class::Avx512 | Class::Avx512vl => (32, 64),
         Class::Vaes | Class::Avx => (16, 64),
@@ -202,7 +202,7 @@ impl Call {
     /// Puts the data back as it was before the first call.
     pub(crate) fn reset(&self) {
         let [before, _] = &self.data;
-        // SAFETY: an XTS call's second argument is the address of as many bytes, which are the
+        // SAFETY: a cipher's second argument is the address of as many bytes, which are the
         // call's own; an unlock call has no data.
         unsafe {
             std::ptr::copy_nonoverlapping(

@@ -10,6 +10,7 @@ mod change;
 #[path = "../common/mod.rs"]
 mod common;
 mod controls;
+mod modes;
 mod secrets;
 
 use std::collections::HashSet;

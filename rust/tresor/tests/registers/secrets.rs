@@ -5,8 +5,8 @@ use aes::cipher::generic_array::GenericArray;
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::{hazmat, Aes128, Aes256};
 
-/// The round keys of AES-128 or AES-256 (FIPS 197, 5.2), for encryption and, as InvMixColumns of
-/// them, for decryption.
+/// The round keys of AES-128, AES-192 or AES-256 (FIPS 197, 5.2), for encryption and, as
+/// InvMixColumns of them, for decryption.
 pub(crate) fn round_keys(key: &[u8]) -> Vec<Vec<u8>> {
     let per_key = key.len() / 4;
     let mut words: Vec<[u8; 4]> = key
@@ -71,6 +71,11 @@ fn round_keys_are_those_of_the_standard() {
             "2b7e151628aed2a6abf7158809cf4f3c",
             "d014f9a8c9ee2589e13f0cc8b6630ca6",
             11,
+        ),
+        (
+            "8e73b0f7da0e6452c810f32b809079e562f8ead2522c6b7b",
+            "e98ba06f448c773c8ecc720401002202",
+            13,
         ),
         (
             "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4",

@@ -120,6 +120,7 @@ pub fn all() -> Vec<Scenario> {
         ),
         ("cpu::without_sha_ni", cpu_features::without_sha_ni, &[2]),
         ("cpu::without_aes_ni", cpu_features::without_aes_ni, &[1]),
+        ("cpu::without_ssse3", cpu_features::without_ssse3, &[1]),
         (
             "engines::each_reads_what_another_wrote",
             engines::each_reads_what_another_wrote,

@@ -10,7 +10,7 @@ use super::{plain64, Competitor, Kind, Refused, Request, Roster};
 
 struct Engine {
     name: &'static str,
-    kernel: &'static str,
+    kernel: Option<&'static str>,
     xts: Xts,
     variant: Variant,
     handle: Handle,
@@ -31,14 +31,16 @@ pub(super) fn join(roster: &mut Roster, variant: Variant, handle: Handle) {
 
 /// The kernel's engine for the CPUs that a class of ours is for.
 ///
-/// Without VAES, AVX-512 helps the kernel nothing: it takes the engine for AVX there.
-fn same_class(class: Class) -> &'static str {
-    match class {
+/// Without VAES, AVX-512 helps the kernel nothing: it takes the engine for AVX there. It has no
+/// assembly for CPUs without AES-NI.
+fn same_class(class: Class) -> Option<&'static str> {
+    Some(match class {
         Class::Avx512 => "kernel-vaes-avx512",
         Class::Vaes => "kernel-vaes-avx2",
         Class::Avx512vl | Class::Avx => "kernel-aesni-avx",
         Class::Aesni => "kernel-aesni",
-    }
+        Class::Ssse3 => return None,
+    })
 }
 
 impl Competitor for Engine {
@@ -47,7 +49,7 @@ impl Competitor for Engine {
     }
 
     fn kind(&self) -> Kind {
-        Kind::Engine(Some(self.kernel))
+        Kind::Engine(self.kernel)
     }
 
     fn batches(&self) -> bool {

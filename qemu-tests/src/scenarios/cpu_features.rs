@@ -3,10 +3,11 @@
 //! CPUs with and without the instructions that the driver would like, and the kernel's own tests of its cipher.
 
 use anyhow::{ensure, Context, Result};
+use tresor::class::Class;
 
-use super::lab::{excerpt, Lab};
+use super::lab::{excerpt, Lab, VOLUME};
 use crate::console::PROMPT;
-use crate::volume::{Volume, TRESOR};
+use crate::volume::{disk, Volume, TRESOR};
 
 /// The driver's paragraph in /proc/crypto.
 fn paragraph(crypto: &str) -> Option<&str> {
@@ -73,14 +74,51 @@ pub(super) fn without_sha_ni(lab: &mut Lab<'_>) -> Result<()> {
 pub(super) fn without_aes_ni(lab: &mut Lab<'_>) -> Result<()> {
     let mut config = lab.config();
     config.cpu_model = "max,-aes".into();
+    let handle = lab.add_disks(&mut config, 64)?;
+    let key = lab.enrollment.volume_key(&handle)?;
+    let (machine, mut guest) = lab.start_unlocked(&config)?;
+    let log = guest.dmesg()?;
+    let engine = format!("tresor: engine: {}", Class::Ssse3.name());
+    ensure!(
+        log.lines().any(|line| line.ends_with(&engine)),
+        "the log does not say `{engine}`:\n{}",
+        excerpt(&log)
+    );
+    let volume = Volume::new(TRESOR, 64, 512);
+    volume.open(&mut guest)?;
+    let crypto = guest.read_text("/proc/crypto")?;
+    let passed = paragraph(&crypto).is_some_and(|paragraph| {
+        paragraph
+            .lines()
+            .any(|line| value(line, "selftest") == Some("passed"))
+    });
+    ensure!(
+        passed,
+        "the self test did not pass without AES-NI:\n{crypto}"
+    );
+    guest.fill(&volume.mapper(), 1, VOLUME)?;
+    volume.close(&mut guest)?;
+    volume.open(&mut guest)?;
+    guest.check(&volume.mapper(), 1, VOLUME)?;
+    volume.close(&mut guest)?;
+    drop(machine);
+    disk::expect_ciphertext(&lab.volume_image(), &key, 512, 1)?;
+    Ok(())
+}
+
+pub(super) fn without_ssse3(lab: &mut Lab<'_>) -> Result<()> {
+    let mut config = lab.config();
+    // "max,-ssse3" would be a CPU that does not exist, and the kernel's own SHA-256 faults on it.
+    config.cpu_model = "qemu64".into();
     lab.add_disks(&mut config, 64)?;
     let mut machine = lab.start(&config)?;
     let mut guest = machine.guest()?;
     let log = guest.dmesg()?;
     ensure!(
         log.lines()
-            .any(|line| line.contains("tresor: ") && line.contains("AES-NI")),
-        "the driver does not say that it needs AES-NI:\n{}",
+            .any(|line| line
+                .ends_with("tresor: this CPU has no SSSE3: xts(tresor) is not available")),
+        "the driver does not say that it needs SSSE3:\n{}",
         excerpt(&log)
     );
     ensure!(
@@ -90,7 +128,7 @@ pub(super) fn without_aes_ni(lab: &mut Lab<'_>) -> Result<()> {
     let crypto = guest.read_text("/proc/crypto")?;
     ensure!(
         paragraph(&crypto).is_none(),
-        "the driver registered without AES-NI:\n{crypto}"
+        "the driver registered without SSSE3:\n{crypto}"
     );
     ensure!(
         Volume::new(TRESOR, 64, 512).open(&mut guest).is_err(),

@@ -7,6 +7,8 @@
  * each completes the message words of the next one.
  */
 
+#include "aes-aesni-walk.inc"
+#include "aes-walk.inc"
 #include "unlock.inc"
 
 .section .rodata, "a", @progbits

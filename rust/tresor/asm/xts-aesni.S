@@ -33,8 +33,7 @@
  * Memory is written through DST only, and only finished blocks.  Branches depend on lengths and on
  * whether S is zero.
  *
- * Rejected: one walk and nine or ten blocks (slower: the chain); byte-wise stealing loops; the tail
- * goes through overlapping 16-byte loads and stores and a shuffle table instead.
+ * Rejected: one walk and nine or ten blocks (slower: the chain); byte-wise stealing loops.
  */
 
 #include <linux/linkage.h>
@@ -47,9 +46,11 @@
 .set SRC,	%rsi
 .set DST_ARG,	%rdx	// the windows clear %rdx, so it moves to DST at once
 .set LEN,	%rcx	// bytes of a data unit
+.set LEN32,	%ecx
 .set LEN8,	%cl
 .set TWEAK_IV,	%r8	// const u8[16]: number of the data unit
 .set BLOCK,	%r9	// one data unit: index of the first block in it
+.set BLOCK32,	%r9d
 .set UNIT,	%r9	// several: index of the data unit (first_block is 0 then)
 .set LEFT,	%r11	// bytes of whole blocks left before the stealing; the window clobbers it
 .set LEFT8,	%r11b
@@ -63,26 +64,12 @@
 
 .set MASK,	16	// offset of the mask in a handle
 
+#include "xts.inc"
+
 .section .rodata, "a", @progbits
 .p2align 4
-.Lgf_poly:	// x^128 = x^7 + x^2 + x + 1 on the carries of both halves
-	.quad	0x87, 1
 .Lgf_inverse:	// the same for the way back: x^-1 = x^127 + x^6 + x + 1
 	.long	0x43, 0x80000000, 0, 0x80000000
-// pshufb by the 16 bytes at 16 + n shifts down by n bytes, at 16 - n up by n; zeros come in
-.Lshift_table:
-	.fill	16, 1, 0x80
-	.byte	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-	.fill	16, 1, 0x80
-
-/* \t = \t * alpha.  Clobbers \tmp. */
-.macro DOUBLE t, tmp
-	pshufd	$0x13, \t, \tmp
-	paddq	\t, \t
-	psrad	$31, \tmp
-	pand	.Lgf_poly(%rip), \tmp
-	pxor	\tmp, \t
-.endm
 
 /* \t = \t / alpha.  Clobbers \tmp. */
 .macro HALVE t, tmp
@@ -92,35 +79,6 @@
 	psrad	$31, \tmp
 	pand	.Lgf_inverse(%rip), \tmp
 	pxor	\tmp, \t
-.endm
-
-/*
- * T = T * alpha^\r for \r in 0..64, in a general register (public; clobbered).  Clobbers KA, KB,
- * KU, X0. T << r, where the r bits that fall out of the low half enter the high one, and the c that
- * fall out of the high half come back as c * (x^7 + x^2 + x + 1), up to 71 bits.
- */
-.macro MUL_ALPHA r, r32
-	movq	\r, X0
-	negl	\r32
-	addl	$64, \r32
-	movq	\r, KU
-	movdqa	T, KA
-	psllq	X0, T
-	psrlq	KU, KA
-	movdqa	KA, KB
-	pslldq	$8, KB
-	pxor	KB, T
-	psrldq	$8, KA			// c
-	pxor	KA, T
-.irp e, 1,2,7
-	movdqa	KA, KB
-	psllq	$\e, KB
-	pxor	KB, T
-	movdqa	KA, KB
-	psrlq	$64 - \e, KB
-	pslldq	$8, KB
-	pxor	KB, T
-.endr
 .endm
 
 /* \n blocks from SRC to DST, with the tweaks from T on; T, SRC, DST and LEFT move on. */
@@ -144,50 +102,6 @@
 	addq	$16*\n, SRC
 	addq	$16*\n, DST
 	subq	$16*\n, LEFT
-.endm
-
-/*
- * The last 16 + REM bytes (IEEE 1619, 5.3.2 and 5.4.2), X0 after the first CRYPT being CC
- * (decryption: PP): DST gets crypt(partial || CC[REM..16]) and, right after it, CC[0..REM].
- * Decryption uses the two tweaks in the other order.
- */
-.macro STEAL enc, bits
-	movdqa	T, NEXT
-	DOUBLE	NEXT, TMP
-.if \enc == 0
-	movdqa	T, X1
-	movdqa	NEXT, T
-	movdqa	X1, NEXT
-.endif
-	movdqu	(SRC), X0
-	pxor	T, X0
-	CRYPT	\enc, \bits, 1
-	pxor	T, X0
-	movdqa	X0, X1			// CC
-	leaq	.Lshift_table(%rip), %rax
-	movdqu	(SRC, REM), X0		// 16 - REM bytes seen already, then the partial block
-	leaq	32(%rax), %rdx
-	subq	REM, %rdx
-	movdqu	(%rdx), X2		// down by 16 - REM
-	pshufb	X2, X0			// partial || zeros
-	movdqu	16(%rax, REM), X3	// down by REM
-	movdqa	X1, X4
-	pshufb	X3, X4			// CC[REM..16] || zeros
-	leaq	16(%rax), %rdx
-	subq	REM, %rdx
-	movdqu	(%rdx), X5		// up by REM
-	pshufb	X5, X4			// zeros || CC[REM..16]
-	por	X4, X0
-	pxor	NEXT, X0
-	CRYPT	\enc, \bits, 1
-	pxor	NEXT, X0		// last whole block
-	movdqu	(%rax, REM), X2		// up by 16 - REM
-	pshufb	X2, X1			// zeros || CC[0..REM]
-	movdqa	X0, X4
-	pshufb	X3, X4			// last whole block[REM..16] || zeros
-	por	X4, X1
-	movdqu	X1, (DST, REM)
-	movdqu	X0, (DST)
 .endm
 
 .macro XTS enc, bits
@@ -224,17 +138,7 @@
 	STARTS	\enc, \bits
 	cmpq	$1, UNITS
 	jne	.Lt_done\@
-	jmp	.Lalpha_test\@
-.Lalpha64\@:
-	subq	$64, BLOCK
-	movl	$64, %eax
-	MUL_ALPHA %rax, %eax
-.Lalpha_test\@:
-	cmpq	$64, BLOCK
-	jae	.Lalpha64\@
-	testq	BLOCK, BLOCK
-	jz	.Lt_done\@
-	MUL_ALPHA %r9, %r9d		// BLOCK
+	MUL_ALPHA_ANY BLOCK, BLOCK32
 .Lt_done\@:
 	movq	LEN, LEFT
 	andq	$-16, LEFT
@@ -269,7 +173,7 @@
 	jne	.Lunit\@
 	jmp	.Ldone\@
 .Ltail\@:
-	movl	%ecx, REM32
+	movl	LEN32, REM32
 	andl	$15, REM32
 	jz	.Ldone\@
 	STEAL	\enc, \bits

@@ -16,16 +16,19 @@ pub enum Class {
     Avx = 3,
     /// AES-NI and SSE4.1.
     Aesni = 4,
+    /// SSSE3 alone: AES without AES-NI.
+    Ssse3 = 5,
 }
 
 impl Class {
     /// All classes, the fastest engine first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Avx512,
         Self::Avx512vl,
         Self::Vaes,
         Self::Avx,
         Self::Aesni,
+        Self::Ssse3,
     ];
 
     /// The name of the class, as in the symbols of its engine.
@@ -36,6 +39,7 @@ impl Class {
             Self::Vaes => "vaes",
             Self::Avx => "avx",
             Self::Aesni => "aesni",
+            Self::Ssse3 => "ssse3",
         }
     }
 
@@ -63,6 +67,8 @@ macro_rules! xts_engines {
                  tresor_xts_avx_enc_256, tresor_xts_avx_dec_256;
             Aesni: tresor_xts_aesni_enc_128, tresor_xts_aesni_dec_128,
                    tresor_xts_aesni_enc_256, tresor_xts_aesni_dec_256;
+            Ssse3: tresor_xts_ssse3_enc_128, tresor_xts_ssse3_dec_128,
+                   tresor_xts_ssse3_enc_256, tresor_xts_ssse3_dec_256;
         }
     };
 }

@@ -29,6 +29,14 @@ extern "C" {
         iterations: u64,
         slot: *const u8,
     ) -> c_int;
+    /// See asm/unlock.inc.
+    pub(crate) fn tresor_unlock_ssse3_noaes(
+        pass: *const u8,
+        pass_blocks: u64,
+        salt_block: *const u8,
+        iterations: u64,
+        slot: *const u8,
+    ) -> c_int;
 }
 
 #[cfg(CONFIG_CRYPTO_SELFTESTS)]

@@ -29,7 +29,7 @@ use crate::handle::{Handle, Variant};
 const BLOCK: usize = 16;
 
 /// Bytes done in one section without preemption: a few tens of microseconds on the slowest CPUs
-/// that have AES-NI.
+/// that have AES-NI, and several times that without.
 const SECTION: usize = 4096;
 
 /// What setkey left in a transform: a public handle.

@@ -118,7 +118,7 @@ pub(crate) fn choose() -> Result {
         .into_iter()
         .find(|&class| !class.is_in(disabled) && cpu_can_run(class));
     let Some(class) = class else {
-        pr_err!("this CPU has no AES instructions (AES-NI): xts(tresor) is not available\n");
+        pr_err!("this CPU has no SSSE3: xts(tresor) is not available\n");
         return Err(ENODEV);
     };
     CLASS.store(class as u32, ordering::Release);
@@ -151,13 +151,14 @@ fn cpu_can_run(class: Class) -> bool {
         ],
         Class::Avx => &[bindings::X86_FEATURE_AVX],
         Class::Aesni => &[],
+        Class::Ssse3 => return cpu_has(bindings::X86_FEATURE_SSSE3),
     };
     let registers = match class {
         Class::Avx512 | Class::Avx512vl => SSE | YMM | AVX512,
         Class::Vaes | Class::Avx => SSE | YMM,
-        Class::Aesni => 0,
+        Class::Aesni | Class::Ssse3 => 0,
     };
-    // Every engine uses AES-NI and, to see whether there is an S, ptest.
+    // Every other engine uses AES-NI and, to see whether there is an S, ptest.
     cpu_has(bindings::X86_FEATURE_AES)
         && cpu_has(bindings::X86_FEATURE_XMM4_1)
         && features.iter().all(|&feature| cpu_has(feature))
@@ -179,11 +180,11 @@ fn saves(registers: u64) -> bool {
 
 /// How many data units one call should have at most.
 ///
-/// The engine without AVX loads S anew for each data unit. Should S vanish in the middle of a call,
+/// The engines without AVX load S anew for each data unit. Should S vanish in the middle of a call,
 /// the first ones would be done, and the caller would not know.
 pub(crate) fn max_units() -> usize {
     match class() {
-        Class::Aesni => 1,
+        Class::Aesni | Class::Ssse3 => 1,
         _ => usize::MAX,
     }
 }

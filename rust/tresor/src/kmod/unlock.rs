@@ -16,7 +16,8 @@ use kernel::{
 use super::{
     asm::{
         tresor_unlock_shani,
-        tresor_unlock_ssse3, //
+        tresor_unlock_ssse3,
+        tresor_unlock_ssse3_noaes, //
     },
     each_cpu,
     sha256::KernelSha256,
@@ -126,6 +127,8 @@ fn claim() -> Result {
 }
 
 fn derive(slot: &Slot, pass: &mut PassPhrase, len: usize) -> Result<Outcome> {
+    let aes_instructions =
+        super::cpu_has(bindings::X86_FEATURE_AES) && super::cpu_has(bindings::X86_FEATURE_XMM4_1);
     let sha_extensions = super::cpu_has(bindings::X86_FEATURE_SHA_NI);
     let block = slot.engine_block::<KernelSha256>();
     let salt_block = kdf::salt_block(slot.salt());
@@ -140,7 +143,9 @@ fn derive(slot: &Slot, pass: &mut PassPhrase, len: usize) -> Result<Outcome> {
             // it names, and they outlive the call. Vector registers may be used here.
             let code = unsafe {
                 let (pass, salt, slot) = (pass.as_ptr(), salt_block.as_ptr(), block.as_ptr());
-                if sha_extensions {
+                if !aes_instructions {
+                    tresor_unlock_ssse3_noaes(pass, pass_blocks, salt, iterations, slot)
+                } else if sha_extensions {
                     tresor_unlock_shani(pass, pass_blocks, salt, iterations, slot)
                 } else {
                     tresor_unlock_ssse3(pass, pass_blocks, salt, iterations, slot)

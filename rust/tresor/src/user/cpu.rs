@@ -17,16 +17,22 @@ pub(crate) fn has_aesni() -> bool {
     is_x86_feature_detected!("aes") && is_x86_feature_detected!("sse4.1")
 }
 
+/// Whether the CPU has SSSE3, which is enough for an engine.
+pub(crate) fn has_ssse3() -> bool {
+    is_x86_feature_detected!("ssse3")
+}
+
 /// Whether the CPU, and the operating system with its registers, can run the engine of a class.
 pub(crate) fn can_run(class: Class) -> bool {
-    has_aesni()
-        && match class {
-            Class::Avx512 => has_avx512() && has_wide_aes(),
-            Class::Avx512vl => has_avx512() && is_x86_feature_detected!("pclmulqdq"),
-            Class::Vaes => is_x86_feature_detected!("avx2") && has_wide_aes(),
-            Class::Avx => is_x86_feature_detected!("avx"),
-            Class::Aesni => true,
-        }
+    let besides_aesni = match class {
+        Class::Avx512 => has_avx512() && has_wide_aes(),
+        Class::Avx512vl => has_avx512() && is_x86_feature_detected!("pclmulqdq"),
+        Class::Vaes => is_x86_feature_detected!("avx2") && has_wide_aes(),
+        Class::Avx => is_x86_feature_detected!("avx"),
+        Class::Aesni => true,
+        Class::Ssse3 => return has_ssse3(),
+    };
+    has_aesni() && besides_aesni
 }
 
 /// Whether the environment variable [`DISABLE`] names the class.

@@ -5,7 +5,7 @@ use core::fmt;
 use std::is_x86_feature_detected;
 use std::vec::Vec;
 
-use super::cpu::has_aesni;
+use super::cpu::{has_aesni, has_ssse3};
 use super::probe;
 use crate::kdf::{BLOCK, PASS_PHRASE_BUFFER};
 use crate::slot::ENGINE_BLOCK;
@@ -21,6 +21,13 @@ extern "C" {
         slot: *const u8,
     ) -> i32;
     fn tresor_unlock_ssse3(
+        pass: *const u8,
+        pass_blocks: u64,
+        salt_block: *const u8,
+        iterations: u64,
+        slot: *const u8,
+    ) -> i32;
+    fn tresor_unlock_ssse3_noaes(
         pass: *const u8,
         pass_blocks: u64,
         salt_block: *const u8,
@@ -61,6 +68,12 @@ impl Unlock {
             engines.push(Self {
                 name: "ssse3",
                 entry: tresor_unlock_ssse3,
+            });
+        }
+        if has_ssse3() {
+            engines.push(Self {
+                name: "ssse3_noaes",
+                entry: tresor_unlock_ssse3_noaes,
             });
         }
         engines

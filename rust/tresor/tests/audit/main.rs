@@ -15,7 +15,7 @@ use common::audit::{audit, results, Rule};
 use common::object::{functions, Function};
 use common::wipe::{unwiped_returns, zeroes, Registers};
 use iced_x86::Mnemonic;
-use policies::{policy, XTS};
+use policies::{policy, UNLOCK, XTS};
 use tresor::user::Class;
 
 /// The engines as user space runs them, and as the kernel assembles them: there a window also turns
@@ -47,7 +47,7 @@ fn every_engine_keeps_the_rules() {
         ["enc_128", "dec_128", "enc_256", "dec_256"]
             .map(|operation| format!("tresor_xts_{class}_{operation}"))
     });
-    let both = xts.chain(["tresor_unlock_shani", "tresor_unlock_ssse3"].map(str::to_owned));
+    let both = xts.chain(UNLOCK.map(|(name, _)| name.to_owned()));
     let mut expected: Vec<_> = both.flat_map(|name| [name.clone(), name]).collect();
     expected.extend(["tresor_clear_s", "tresor_set_public_s"].map(str::to_owned));
     expected.sort_unstable();

@@ -11,6 +11,7 @@ use crate::common::wipe::Registers;
 /// An XTS engine: the name of its class, how many stores each of its functions has, and its policy.
 pub(crate) type Xts = (&'static str, usize, Policy);
 
+const SSSE3_FEATURES: &[CpuidFeature] = &[SSE, SSE2, SSSE3];
 const SSE_FEATURES: &[CpuidFeature] = &[SSE, SSE2, SSSE3, SSE4_1, AES];
 const SHA_FEATURES: &[CpuidFeature] = &[SSE, SSE2, SSSE3, SSE4_1, AES, SHA];
 
@@ -82,6 +83,18 @@ pub(crate) const XTS: &[Xts] = &[
             wiped: Registers::SSE,
         },
     ),
+    (
+        "ssse3",
+        // Four blocks of the bulk, one of the single step, two of ciphertext stealing.
+        4 + 1 + 2,
+        Policy {
+            destination: Some(Register::R10),
+            declassified: 1,
+            features: SSSE3_FEATURES,
+            encodings: &[EncodingKind::Legacy],
+            wiped: Registers::SSE,
+        },
+    ),
 ];
 
 /// Unlocking: three decisions (wrong MAC, zero S, S not kept); nothing goes to memory.
@@ -95,20 +108,26 @@ const fn unlock(features: &'static [CpuidFeature]) -> Policy {
     }
 }
 
-const UNLOCK_SHANI: Policy = unlock(SHA_FEATURES);
-const UNLOCK_SSSE3: Policy = unlock(SSE_FEATURES);
+/// The unlock engines and their policies.
+pub(crate) const UNLOCK: [(&str, &Policy); 3] = [
+    ("tresor_unlock_shani", &unlock(SHA_FEATURES)),
+    ("tresor_unlock_ssse3", &unlock(SSE_FEATURES)),
+    ("tresor_unlock_ssse3_noaes", &unlock(SSSE3_FEATURES)),
+];
 
 /// What the self tests of the kernel need: no decision, nothing to memory.
 const SELF_TEST: Policy = Policy {
     declassified: 0,
-    ..UNLOCK_SSSE3
+    ..unlock(SSSE3_FEATURES)
 };
 
 /// The policy of a function, and how many stores it has.
 pub(crate) fn policy(function: &Function) -> (&'static Policy, usize) {
+    let unlock = UNLOCK.iter().find(|(name, _)| *name == function.name);
+    if let Some((_, policy)) = unlock {
+        return (policy, 0);
+    }
     match function.name.as_str() {
-        "tresor_unlock_shani" => (&UNLOCK_SHANI, 0),
-        "tresor_unlock_ssse3" => (&UNLOCK_SSSE3, 0),
         "tresor_clear_s" | "tresor_set_public_s" => (&SELF_TEST, 0),
         name => {
             let class = name

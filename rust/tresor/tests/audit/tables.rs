@@ -134,6 +134,16 @@ pub(crate) const AVX: Table = &[
 /// For engines whose class does not have the instruction set.
 pub(crate) const WITHOUT: &[(CpuidFeature, &[u8], &str)] = &[
     (
+        CpuidFeature::SSE4_1,
+        &[0x66, 0x0f, 0x38, 0x28, 0xc1],
+        "pmuldq %xmm1, %xmm0",
+    ),
+    (
+        CpuidFeature::AES,
+        &[0x66, 0x0f, 0x38, 0xdc, 0xc1],
+        "aesenc %xmm1, %xmm0",
+    ),
+    (
         CpuidFeature::AVX2,
         &[0xc5, 0xed, 0xd4, 0xc1],
         "vpaddq %ymm1, %ymm2, %ymm0",

@@ -51,6 +51,7 @@ macro_rules! for_each_class {
             vaes "vaes" Vaes,
             avx "avx" Avx,
             aesni "aesni" Aesni,
+            ssse3 "ssse3" Ssse3,
         );
     };
     (@all $tests:tt $($module:ident $name:tt $class:ident,)*) => {

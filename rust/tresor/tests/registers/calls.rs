@@ -41,7 +41,7 @@ const fn wiped(class: Class) -> Wiped {
     let (registers, bytes) = match class {
         Class::Avx512 | Class::Avx512vl => (32, 64),
         Class::Vaes | Class::Avx => (16, 64),
-        Class::Aesni => (16, 16),
+        Class::Aesni | Class::Ssse3 => (16, 16),
     };
     Wiped { registers, bytes }
 }

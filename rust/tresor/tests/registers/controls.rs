@@ -4,7 +4,7 @@
 use std::sync::PoisonError;
 
 use iced_x86::{EncodingKind, Instruction, Mnemonic, Register};
-use tresor::user::Xts;
+use tresor::user::{Class, Xts};
 
 use crate::calls::{unlock_calls, xts_calls, Call};
 use crate::change::{wipes, Change};
@@ -155,7 +155,7 @@ pub(crate) fn control_what_is_left_behind_is_noticed(engine: Xts) {
 }
 
 /// The first round of AES in an engine is one under S: its operand is the second half of S, which
-/// goes to %rbx instead.
+/// goes to %rbx instead. Without AES-NI it is the copy of that half with which the schedule begins.
 pub(crate) fn control_secret_in_a_general_register_is_noticed(engine: Xts) {
     let _one = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
     let calls = xts_calls(engine);
@@ -163,8 +163,12 @@ pub(crate) fn control_secret_in_a_general_register_is_noticed(engine: Xts) {
         let round = function
             .instructions()
             .into_iter()
-            .find(|instruction| {
-                [Mnemonic::Aesenc, Mnemonic::Vaesenc].contains(&instruction.mnemonic())
+            .find(|instruction| match engine.class() {
+                Class::Ssse3 => {
+                    instruction.mnemonic() == Mnemonic::Movdqa
+                        && instruction.op1_register() == Register::XMM1
+                }
+                _ => [Mnemonic::Aesenc, Mnemonic::Vaesenc].contains(&instruction.mnemonic()),
             })
             .unwrap();
         let key = round.op_register(round.op_count() - 1);

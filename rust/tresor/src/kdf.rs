@@ -70,7 +70,7 @@ pub fn salt_block(salt: &[u8; SALT]) -> [u8; BLOCK] {
 /// Copies as many bytes as both have; unlike `copy_from_slice` it cannot panic.
 pub(super) fn copy<'a>(to: &mut [u8], from: impl IntoIterator<Item = &'a u8>) {
     for (to, from) in to.iter_mut().zip(from) {
-        * to = *from;
+        *to = *from;
     }
 }
 
@@ -79,10 +79,10 @@ pub(super) fn copy<'a>(to: &mut [u8], from: impl IntoIterator<Item = &'a u8>) {
 fn pad_message(blocks: &mut [u8], len: usize) -> Option<()> {
     let bits = u64::try_from(len).ok()?.checked_mul(8)?;
     let (first, rest) = blocks.get_mut(len..)?.split_first_mut()?;
-    * first = 0x80;
+    *first = 0x80;
     let (zeros, length) = rest.split_last_chunk_mut::<8>()?;
     zeros.fill(0);
-    * length = bits.to_be_bytes();
+    *length = bits.to_be_bytes();
     Some(())
 }
 

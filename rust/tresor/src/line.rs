@@ -45,7 +45,7 @@ pub fn finish(buffer: &mut [u8], len: usize) -> Line {
             BACKSPACE => kept = without_last_character(buffer, kept),
             _ => {
                 if let Some(place) = buffer.get_mut(kept) {
-                    * place = byte;
+                    *place = byte;
                     kept += 1;
                 }
             }

@@ -44,7 +44,7 @@ pub fn pass_phrase_key(pass_phrase: &[u8], salt: &[u8], iterations: u32) -> Secr
 pub fn key_stream(key: &[u8; 32], iv: &[u8; 16], index: u64) -> Zeroizing<[u8; 16]> {
     let mut block = Zeroizing::new(*iv);
     if let Some(counter) = block.first_chunk_mut::<8>() {
-        * counter = u64::from_le_bytes(*counter)
+        *counter = u64::from_le_bytes(*counter)
             .wrapping_add(index)
             .to_le_bytes();
     }
@@ -141,7 +141,7 @@ fn two_blocks(key: &[u8; 32], iv: &[u8; 16], index: u64) -> Secret {
 
 fn xor(to: &mut [u8], from: &[u8]) {
     for (to, from) in to.iter_mut().zip(from) {
-        * to ^= from;
+        *to ^= from;
     }
 }
 

@@ -202,7 +202,7 @@ fn parse_hex<const N: usize>(field: Field, text: &[u8]) -> Result<[u8; N], SlotE
     for (byte, digits) in bytes.iter_mut().zip(text.chunks_exact(2)) {
         for &digit in digits {
             let value = hex_digit(digit).ok_or(SlotError::NotHex(field))?;
-            * byte = *byte << 4 | value;
+            *byte = *byte << 4 | value;
         }
     }
     Ok(bytes)

@@ -97,7 +97,7 @@ impl Units {
     fn iv_of(&self, index: usize) -> [u8; BLOCK] {
         let mut iv = self.iv;
         if let Some(count) = iv.first_chunk_mut::<8>() {
-            * count = u64::from_le_bytes(*count)
+            *count = u64::from_le_bytes(*count)
                 .wrapping_add(index as u64)
                 .to_le_bytes();
         }

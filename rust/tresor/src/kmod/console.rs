@@ -106,7 +106,7 @@ impl Terminal {
         ];
         for (index, byte) in set {
             if let Some(place) = termios.c_cc.get_mut(index as usize) {
-                * place = byte;
+                *place = byte;
             }
         }
         termios

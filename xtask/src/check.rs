@@ -13,6 +13,9 @@ use crate::runner::{Filter, Outcome, Tally};
 use crate::setup::{self, Need};
 use crate::unit;
 
+/// The tests that read vectors of a Debian package.
+const VECTORS: &str = "unit::tresor::cavp::";
+
 /// Runs the wanted tests. The exit code says whether all passed.
 pub(crate) fn run(
     workspace: &Workspace,
@@ -21,6 +24,13 @@ pub(crate) fn run(
 ) -> Result<ExitCode> {
     let filter = Filter(filter);
     let mut tally = Tally::default();
+    if filter.may_take(VECTORS) {
+        // Without them the tests that read them fail; the others still run.
+        if let Err(error) = setup::ensure(workspace, Need::Vectors, no_install) {
+            let name = format!("{VECTORS}setup");
+            tally.record(&name, Outcome::Failed(format!("{error:#}")), None);
+        }
+    }
     if filter.may_take("unit::") {
         // A workspace that does not compile fails this test; the others still run.
         if let Err(error) = unit::run(workspace, filter, &mut tally) {

@@ -123,7 +123,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match &cli.command {
         Task::Setup => {
-            setup::ensure(&workspace, Need::BuildAndRun, cli.no_install)?;
+            for need in [Need::BuildAndRun, Need::Vectors] {
+                setup::ensure(&workspace, need, cli.no_install)?;
+            }
             eprintln!("everything is installed");
         }
         Task::Kernel(task) => {

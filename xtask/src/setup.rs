@@ -39,6 +39,9 @@ const RUN: &[&str] = &[
     "e2fsprogs",
 ];
 
+/// Packages of test vectors that the unit tests read.
+const VECTORS: &[&str] = &["python3-cryptography-vectors"];
+
 /// Packages that make up QEMU: all of them must come from the same suite.
 const QEMU: &[&str] = &[
     "qemu-system-x86",
@@ -60,6 +63,20 @@ pub(crate) enum Need {
     Build,
     /// Building the kernel and running it in QEMU.
     BuildAndRun,
+    /// Testing the engines with published vectors.
+    Vectors,
+}
+
+impl Need {
+    /// The packages of which any version will do.
+    fn packages(self) -> impl Iterator<Item = &'static str> {
+        let lists: &[&[&str]] = match self {
+            Self::Build => &[BUILD],
+            Self::BuildAndRun => &[BUILD, RUN],
+            Self::Vectors => &[VECTORS],
+        };
+        lists.iter().copied().flatten().copied()
+    }
 }
 
 /// What this machine has.
@@ -79,20 +96,22 @@ impl Found {
         })
     }
 
+    fn libclang_is_missing(&self, need: Need) -> bool {
+        need != Need::Vectors && !self.libclang
+    }
+
     fn qemu_is_missing(&self, need: Need) -> bool {
         need == Need::BuildAndRun && self.qemu.is_none_or(|version| version < QEMU_MIN)
     }
 
     /// Packages to install, in the order of the lists above.
     fn missing(&self, need: Need) -> Vec<String> {
-        let run: &[&str] = if need == Need::BuildAndRun { RUN } else { &[] };
-        let mut missing: Vec<String> = BUILD
-            .iter()
-            .chain(run)
-            .filter(|package| !self.packages.iter().any(|name| name == *package))
-            .map(|&package| package.to_owned())
+        let mut missing: Vec<String> = need
+            .packages()
+            .filter(|package| !self.packages.iter().any(|name| name == package))
+            .map(str::to_owned)
             .collect();
-        if !self.libclang {
+        if self.libclang_is_missing(need) {
             missing.push(format!("libclang-{LIBCLANG_TRIED}-dev"));
         }
         if self.qemu_is_missing(need) {
@@ -109,9 +128,7 @@ pub(crate) fn ensure(workspace: &Workspace, need: Need, no_install: bool) -> Res
         .output()
         .is_err()
     {
-        bail!(
-            "this machine has no dpkg: the kernel and QEMU are set up on Debian 12 or newer only"
-        );
+        bail!("this machine has no dpkg: packages are installed on Debian 12 or newer only");
     }
     let found = Found::look()?;
     let mut missing = found.missing(need);
@@ -141,7 +158,7 @@ pub(crate) fn ensure(workspace: &Workspace, need: Need, no_install: bool) -> Res
 
     let apt = Apt::for_install(workspace)?;
     apt.update()?;
-    if !found.libclang
+    if found.libclang_is_missing(need)
         && apt
             .versions(&format!("libclang-{LIBCLANG_TRIED}-dev"))?
             .is_empty()
@@ -225,6 +242,7 @@ mod tests {
             packages: BUILD
                 .iter()
                 .chain(RUN)
+                .chain(VECTORS)
                 .map(|&name| name.to_owned())
                 .collect(),
             libclang: true,
@@ -234,7 +252,9 @@ mod tests {
 
     #[test]
     fn a_complete_machine_misses_nothing() {
-        assert!(complete().missing(Need::BuildAndRun).is_empty());
+        for need in [Need::BuildAndRun, Need::Vectors] {
+            assert!(complete().missing(need).is_empty());
+        }
     }
 
     #[test]
@@ -249,6 +269,21 @@ mod tests {
             ["flex", "aeskeyfind", "libclang-19-dev"]
         );
         assert_eq!(found.missing(Need::Build), ["flex", "libclang-19-dev"]);
+    }
+
+    #[test]
+    fn vectors_are_apart_from_kernel_and_qemu() {
+        let mut found = Found {
+            packages: Vec::new(),
+            libclang: false,
+            qemu: None,
+        };
+        assert_eq!(found.missing(Need::Vectors), VECTORS);
+        found = complete();
+        found
+            .packages
+            .retain(|name| !VECTORS.contains(&name.as_str()));
+        assert!(found.missing(Need::BuildAndRun).is_empty());
     }
 
     #[test]

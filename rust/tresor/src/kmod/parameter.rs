@@ -2,8 +2,8 @@
 
 //! Parameters on the kernel command line.
 //!
-//! Read from the command line itself: module parameters of Rust drivers have no strings, and some of
-//! these are needed before such parameters are parsed.
+//! Read from the command line itself: module parameters of Rust drivers have no strings, and some
+//! of these are needed before such parameters are parsed.
 
 use kernel::{
     bindings,

@@ -56,9 +56,13 @@ pub(crate) fn ask(consoles: &Consoles, slot: &Slot) -> Result {
 
 fn ask_until_answered(consoles: &Consoles, slot: &Slot) -> Result {
     let mut wrong: u32 = 0;
+    let mut log_before = log_end();
     loop {
         let mut pass = PassPhrase::new()?;
-        match read_line(consoles, pass.bytes()) {
+        let line = read_line(consoles, pass.bytes(), log_before);
+        // What the answer adds to the log may reach the console only after the next prompt.
+        log_before = log_end();
+        match line {
             Line::PassPhrase(len) => {
                 consoles.write(WORKING);
                 match unlock::unlock(slot, pass, len)? {
@@ -111,11 +115,12 @@ fn delay(consoles: &Consoles, wrong: u32) {
     fsleep(Delta::from_secs(seconds));
 }
 
-/// Shows the prompt, again whenever log lines have covered it, and waits for a line.
-fn read_line(consoles: &Consoles, buffer: &mut [u8]) -> Line {
+/// Shows the prompt, again whenever log lines after `log_before` may have covered it, and waits for
+/// a line.
+fn read_line(consoles: &Consoles, buffer: &mut [u8], log_before: u64) -> Line {
     consoles.write(PROMPT);
-    let mut shown_at = log_end();
-    let mut seen = shown_at;
+    let mut shown_at = log_before;
+    let mut seen = log_end();
     let mut changed: Instant<Monotonic> = Instant::now();
     loop {
         if let Some(len) = consoles.read(buffer) {

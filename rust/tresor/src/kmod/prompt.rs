@@ -49,8 +49,10 @@ const MAX_DELAY_S: i64 = 64;
 ///
 /// Context: process context, sleeps.
 pub(crate) fn ask(consoles: &Consoles, slot: &Slot) -> Result {
+    // Before anything is asked, so that what was typed can be taken away whatever happens.
+    let mut rest = PassPhrase::new()?;
     let result = ask_until_answered(consoles, slot);
-    consoles.discard(PassPhrase::new()?.bytes());
+    consoles.discard(rest.bytes());
     result
 }
 

@@ -36,18 +36,25 @@ extern "C" fn tresor_selftest_begin() -> c_int {
     }
 }
 
-/// Takes it away again.
+/// Takes it away again. Fails with what [`each_cpu::run`] says: then the public S may still be
+/// there, the cipher must not pass its test, and no pass phrase is taken.
 ///
 /// Context: process context, may sleep.
 #[no_mangle]
-extern "C" fn tresor_selftest_end() {
-    if let Err(error) = on_each_cpu(false) {
-        pr_err!(
-            "a public key may still be in the debug registers: {:?}\n",
-            error
-        );
+extern "C" fn tresor_selftest_end() -> c_int {
+    match on_each_cpu(false) {
+        Ok(()) => {
+            state::change(Phase::SelfTest, Phase::Locked);
+            0
+        }
+        Err(error) => {
+            pr_err!(
+                "a public key may still be in the debug registers: {:?}\n",
+                error
+            );
+            error.to_errno()
+        }
     }
-    state::change(Phase::SelfTest, Phase::Locked);
 }
 
 fn on_each_cpu(present: bool) -> Result {

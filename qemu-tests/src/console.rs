@@ -3,6 +3,7 @@
 //! The guest's serial console: everything it printed, waiting for a text, typing.
 
 use std::io::{Read, Write};
+use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -20,10 +21,12 @@ pub const WRONG: &str = "tresor: wrong pass phrase";
 pub const WITHOUT_KEY: &str = "tresor: continuing without a key";
 /// Printed when the slot on the kernel command line cannot be used.
 pub const DAMAGED: &str = "tresor: slot damaged";
+/// Printed instead of the prompt when the machine lacks what `tresor.require=` names.
+pub const REFUSED: &str = "tresor: not asking for a pass phrase";
 /// Printed by the kernel when it starts PID 1: there is no prompt after it.
-const INIT: &str = "Run /init as init process";
+pub(crate) const INIT_STARTED: &str = "Run /init as init process";
 /// A machine that printed this will not answer any more.
-const PANIC: &str = "Kernel panic - not syncing";
+pub(crate) const PANIC: &str = "Kernel panic - not syncing";
 /// Lines of the log that an error message quotes.
 const TAIL_LINES: usize = 25;
 
@@ -119,15 +122,18 @@ impl Console {
         let first = texts
             .iter()
             .enumerate()
-            .filter_map(|(index, text)| Some((find(fresh, text.as_bytes())?, index)))
+            .filter_map(|(index, text)| {
+                let found = find(fresh, text)?;
+                Some((found.start, index, found.end))
+            })
             .min();
-        if let Some((at, index)) = first {
+        if let Some((at, index, end)) = first {
             let before = String::from_utf8_lossy(&fresh[..at]).into_owned();
-            self.seen += at + texts[index].len();
+            self.seen += end;
             return Ok(Some((index, before)));
         }
         self.looked_at = output.bytes.len();
-        let panicked = find(fresh, PANIC.as_bytes()).is_some();
+        let panicked = find(fresh, PANIC).is_some();
         let reason = match (panicked, output.closed) {
             (true, _) => "the kernel panicked",
             (_, true) => "the machine is gone",
@@ -155,7 +161,7 @@ impl Console {
 
     /// Waits for the prompt. Fails as soon as the kernel starts PID 1 without one.
     pub fn wait_prompt(&mut self, limit: Duration) -> Result<()> {
-        match self.wait_for_any(&[PROMPT, INIT], limit)? {
+        match self.wait_for_any(&[PROMPT, INIT_STARTED], limit)? {
             (0, _) => Ok(()),
             _ => bail!("the kernel went on without asking{}", self.tail()),
         }
@@ -196,10 +202,40 @@ impl Console {
     }
 }
 
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+/// Where a text is, the first time. The kernel may print lines of its log in the middle of it; not in the middle of the prompt, which the
+/// driver repeats then, and whoever answers the first half would be too early.
+fn find(output: &[u8], text: &str) -> Option<Range<usize>> {
+    (0..output.len()).find_map(|start| {
+        let end = end_of(output, start, text.as_bytes(), text != PROMPT)?;
+        Some(start..end)
+    })
+}
+
+/// Where a text ends that begins at `start`, if it is there.
+fn end_of(output: &[u8], start: usize, text: &[u8], may_be_cut: bool) -> Option<usize> {
+    let mut at = start;
+    for (index, byte) in text.iter().enumerate() {
+        while output.get(at)? != byte {
+            if index == 0 || !may_be_cut {
+                return None;
+            }
+            at += record(output.get(at..)?)?;
+        }
+        at += 1;
+    }
+    Some(at)
+}
+
+/// Length of the line of the kernel's log with which the output begins, with its end: `[    1.257024] rtc_cmos ...`.
+fn record(output: &[u8]) -> Option<usize> {
+    let rest = output.strip_prefix(b"[")?;
+    let stamp = rest.split(|byte| *byte == b']').next()?;
+    let is_time = stamp.contains(&b'.')
+        && stamp
+            .iter()
+            .all(|byte| matches!(byte, b' ' | b'.' | b'0'..=b'9'));
+    let line = output.iter().position(|byte| *byte == b'\n')?;
+    is_time.then_some(line + 1)
 }
 
 #[cfg(test)]
@@ -229,6 +265,20 @@ mod tests {
             .wait_for_any(&["right", "wrong"], SOON)
             .expect("one");
         assert_eq!(index, 1);
+    }
+
+    #[test]
+    fn a_text_that_lines_of_the_log_cut_in_two_is_found() {
+        let cut = "tresor: not aski[    2.558504] tresor: no key\r\n[    2.6] x\nng for a pass phrase: why";
+        let (mut console, _guest) = self::console(cut);
+        console.wait_for(REFUSED, SOON).expect("the text");
+        assert_eq!(console.wait_for("why", SOON).expect("the rest"), ": ");
+        for not_cut in ["wrong [x] way\n", "wr[2.5] ong", "[2.5] wro\nng way"] {
+            let (mut console, _guest) = self::console(not_cut);
+            assert!(console.wait_for("wrong way", SOON).is_err(), "{not_cut}");
+        }
+        let (mut console, _guest) = self::console("Tresor pass[    2.558504] x\n phrase: ");
+        assert!(console.wait_for(PROMPT, SOON).is_err());
     }
 
     #[test]

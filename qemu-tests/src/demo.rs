@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The flow of `cargo xtask demo`: a volume whose key is in registers, through a reboot, then the same volume under stock AES.
+//! The flow of `cargo xtask demo`: a volume whose key is in registers, through a sleep, then the same volume under stock AES.
 
 mod flow;
 mod pass_phrase;
@@ -89,6 +89,7 @@ pub fn run(options: &DemoOptions<'_>) -> Result<Report> {
         pass_phrase_searched: tresor.pass_phrase_searched,
         tresor: tresor.run,
         stock,
+        asleep: tresor.asleep,
         sectors: tresor.sectors,
     })
 }

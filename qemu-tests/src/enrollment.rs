@@ -4,7 +4,7 @@
 
 use anyhow::{anyhow, Context, Result};
 use rustix::rand::{getrandom, GetRandomFlags};
-use tresor::handle::{Handle, Variant};
+use tresor::handle::{Handle, KeySize, Variant};
 use tresor::reference::{self, Secret, Sha256};
 use tresor::slot::Slot;
 use zeroize::Zeroizing;
@@ -36,6 +36,12 @@ impl Enrollment {
         })
     }
 
+    /// The text of another slot of the same S, with a pass phrase of its own.
+    pub fn another_slot(&self, pass_phrase: &[u8]) -> Result<String> {
+        let slot = reference::slot_of(&self.s, pass_phrase, TEST_ITERATIONS, random()?, random()?);
+        Ok(slot.context("too few iterations")?.to_string())
+    }
+
     /// The slot's text.
     pub fn slot_text(&self) -> String {
         self.slot.to_string()
@@ -63,11 +69,30 @@ impl Enrollment {
         Ok(reference::volume_key(&self.s, &handle, variant))
     }
 
+    /// The key of the volume of another mode than XTS whose key, for setkey, is `handle` (16, 24 or 32 bytes).
+    pub fn aes_key(&self, handle: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        let size = KeySize::from_key_len(handle.len()).map_err(|error| anyhow!("{error}"))?;
+        let handle = Handle::derived_aes::<Sha256>(handle).map_err(|error| anyhow!("{error}"))?;
+        Ok(reference::aes_key(&self.s, &handle, size))
+    }
+
+    /// The key by which ESSIV encrypts the sector numbers of that volume.
+    pub fn essiv_key(&self, handle: &[u8]) -> Zeroizing<Vec<u8>> {
+        let handle = Handle::derived_essiv::<Sha256>(handle);
+        reference::aes_key(&self.s, &handle, KeySize::Aes256)
+    }
+
     /// Everything that must not be in the RAM of a machine on which the volumes of these handles are open.
     pub fn secrets(&self, handles: &[&[u8]]) -> Result<Secrets> {
-        let volume_keys = handles
+        let keys = handles.iter().map(|handle| self.volume_key(handle));
+        self.secrets_and(&keys.collect::<Result<Vec<_>>>()?)
+    }
+
+    /// As [`Self::secrets`], with the XTS keys of the volumes.
+    pub fn secrets_and(&self, keys: &[Zeroizing<Vec<u8>>]) -> Result<Secrets> {
+        let volume_keys = keys
             .iter()
-            .map(|handle| VolumeKey::from_xts_key(&self.volume_key(handle)?))
+            .map(|key| VolumeKey::from_xts_key(key))
             .collect::<Result<_>>()?;
         Ok(Secrets {
             pass_phrase: self.pass_phrase.clone(),

@@ -3,14 +3,15 @@
 //! The host's side of the conversation with the guest's PID 1.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{bail, ensure, Context, Result};
-use guest_init::protocol::{LoadReport, Reply, Request};
+use guest_init::protocol::{Breakpoint, HammerReport, LoadReport, Reply, Request};
 
-/// Time for a request that does little; TCG beside another machine and a compiler is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time for a request that does little; TCG with every store watched, beside another machine and a compiler, is slow.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Time that a program may take if the caller sets none.
 const RUN_LIMIT_S: u64 = 60;
 
@@ -104,6 +105,23 @@ impl Guest {
         })
     }
 
+    /// Like [`Self::write_file`], but does not wait: [`Self::finish_write_file`] must come before any other request.
+    pub fn begin_write_file(&mut self, path: &str, data: &[u8]) -> Result<()> {
+        self.send(&Request::WriteFile {
+            path: path.into(),
+            data: hex::encode(data),
+        })
+    }
+
+    /// Waits for the end of what [`Self::begin_write_file`] began.
+    pub fn finish_write_file(&mut self, limit: Duration) -> Result<()> {
+        match self.receive(limit)? {
+            Reply::Done => Ok(()),
+            Reply::Failed { message } => bail!("in the guest: {message}"),
+            other => bail!("unexpected reply to a write: {other:?}"),
+        }
+    }
+
     /// Reads a whole file.
     pub fn read_file(&mut self, path: &str) -> Result<Vec<u8>> {
         match self.call(&Request::ReadFile { path: path.into() })? {
@@ -166,6 +184,24 @@ impl Guest {
         })
     }
 
+    /// Starts a virtual machine inside this one that uses its debug registers, bound to a CPU; or starts another that does.
+    pub fn start_guest(&mut self, cpu: usize, nested: bool) -> Result<()> {
+        self.done(&Request::StartGuest { nested, cpu })
+    }
+
+    /// Puts addresses in DR0-DR3 of every CPU, for as long as the machine runs.
+    pub fn occupy_debug_registers(&mut self) -> Result<()> {
+        self.done(&Request::OccupyDebugRegisters)
+    }
+
+    /// Tries to set a hardware breakpoint: the error number if it was refused, and whether it fired.
+    pub fn try_breakpoint(&mut self, how: Breakpoint) -> Result<(Option<i32>, bool)> {
+        match self.call(&Request::TryBreakpoint { how })? {
+            Reply::Tried { errno, fired } => Ok((errno, fired)),
+            other => bail!("unexpected reply about a breakpoint: {other:?}"),
+        }
+    }
+
     /// What the I/O threads have done so far.
     pub fn load_status(&mut self) -> Result<LoadReport> {
         self.load(&Request::LoadStatus)
@@ -174,6 +210,104 @@ impl Guest {
     /// Ends the I/O threads.
     pub fn stop_load(&mut self) -> Result<LoadReport> {
         self.load(&Request::StopLoad)
+    }
+
+    /// Computes for a while with this value in the stack pointer of user space.
+    pub fn spin_on_stack(&mut self, pointer: u64) -> Result<()> {
+        self.done(&Request::SpinOnStack { pointer })
+    }
+
+    /// Loads a kernel image for [`Self::kexec`], or to be started by a crash.
+    pub fn load_kernel(&mut self, image: &[u8], on_crash: bool) -> Result<()> {
+        let path = String::from("/tmp/next-kernel");
+        self.write_file(&path, image)?;
+        self.done(&Request::LoadKernel {
+            path,
+            initramfs: None,
+            cmdline: String::new(),
+            on_crash,
+        })
+    }
+
+    /// Loads a Linux and its initramfs, files in the guest, for the same purposes.
+    pub fn load_linux(
+        &mut self,
+        path: &str,
+        initramfs: &str,
+        cmdline: &str,
+        on_crash: bool,
+    ) -> Result<()> {
+        self.done(&Request::LoadKernel {
+            path: path.into(),
+            initramfs: Some(initramfs.into()),
+            cmdline: cmdline.into(),
+            on_crash,
+        })
+    }
+
+    /// Starts the loaded kernel. Whoever starts a Linux says so with [`crate::machine::Machine::follow`].
+    pub fn kexec(&mut self) -> Result<()> {
+        self.send(&Request::Kexec)
+    }
+
+    /// Hands back the stream, for the PID 1 of a kernel that follows this one.
+    pub fn into_stream(self) -> UnixStream {
+        self.stream.into_inner()
+    }
+
+    /// Opens a perf event of the CPU's cycles with these flags of `struct perf_event_attr`; returns the error's number, 0 if there is
+    /// none.
+    pub fn open_perf_event(&mut self, flags: u64) -> Result<i32> {
+        match self.call(&Request::OpenPerfEvent { flags })? {
+            Reply::PerfEvent { errno } => Ok(errno),
+            other => bail!("unexpected reply to a perf event: {other:?}"),
+        }
+    }
+
+    /// One call of the driver's device: the error's number, 0 for none, and the structure after it.
+    pub fn call_device(&mut self, number: u32, data: &[u8]) -> Result<(i32, Vec<u8>)> {
+        let request = Request::CallDevice {
+            number,
+            data: hex::encode(data),
+        };
+        match self.call(&request)? {
+            Reply::Called { errno, data } => Ok((errno, hex::decode(data)?)),
+            other => bail!("unexpected reply to a call of the device: {other:?}"),
+        }
+    }
+
+    /// Calls the driver's device at random, `calls` times from each of `threads` threads.
+    pub fn hammer(&mut self, seed: u64, threads: u64, calls: u64) -> Result<HammerReport> {
+        let request = Request::Hammer {
+            seed,
+            threads,
+            calls,
+        };
+        match self.call_within(&request, 5 * PATIENCE)? {
+            Reply::Hammered(report) => Ok(report),
+            other => bail!("unexpected reply to calls at random: {other:?}"),
+        }
+    }
+
+    /// Keeps the kernel's uevents from now on, for [`Self::uevents`].
+    pub fn listen_uevents(&mut self) -> Result<()> {
+        self.done(&Request::ListenUevents)
+    }
+
+    /// The uevents since the last call, each as `action@path` and variables `NAME=value`.
+    pub fn uevents(&mut self) -> Result<Vec<Vec<String>>> {
+        match self.call(&Request::TakeUevents)? {
+            Reply::Uevents { events } => Ok(events),
+            other => bail!("unexpected reply about uevents: {other:?}"),
+        }
+    }
+
+    /// Goes on over another connection. The machine must not be in the middle of sending a reply.
+    pub fn switch_to(&mut self, connect: impl FnOnce() -> Result<UnixStream>) -> Result<()> {
+        // QEMU takes a new connection only when the old one is gone.
+        self.stream.get_ref().shutdown(Shutdown::Both)?;
+        self.stream = BufReader::new(connect()?);
+        Ok(())
     }
 
     /// Lets the machine go down; consumes the connection and hands back its stream for the next boot.

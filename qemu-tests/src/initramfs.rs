@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Packs the root file system of a test machine: our PID 1 and the host's own, unchanged cryptsetup, dmsetup, e2fsprogs and busybox.
+//! Packs the root file system of a test machine: our PID 1, our tresorctl, and the host's own, unchanged cryptsetup, dmsetup, e2fsprogs and busybox.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -28,7 +28,10 @@ pub fn build(work_dir: &Path) -> Result<PathBuf> {
     let root = tempfile::Builder::new()
         .prefix("initramfs-")
         .tempdir_in(work_dir)?;
-    install(&guest_init(work_dir)?, root.path(), Path::new("/init"))?;
+    let init = compile(work_dir, "guest-init/Cargo.toml", "guest-init")?;
+    install(&init, root.path(), Path::new("/init"))?;
+    let tool = compile(work_dir, "../rust/tresorctl/Cargo.toml", "tresorctl")?;
+    install(&tool, root.path(), Path::new("/usr/bin/tresorctl"))?;
     for name in PROGRAMS {
         let program = find_program(name)?;
         for library in shared_libraries(&program)? {
@@ -49,9 +52,9 @@ pub fn build(work_dir: &Path) -> Result<PathBuf> {
     Ok(archive)
 }
 
-/// Compiles PID 1 as a static program. Its own target directory: flags and lock must not disturb the build that is running.
-fn guest_init(work_dir: &Path) -> Result<PathBuf> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest-init/Cargo.toml");
+/// Compiles a program of this repository as a static one. Its own target directory: flags and lock must not disturb the build that is running.
+fn compile(work_dir: &Path, manifest: &str, name: &str) -> Result<PathBuf> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest);
     let target_dir = work_dir.join("guest-init");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -66,10 +69,10 @@ fn guest_init(work_dir: &Path) -> Result<PathBuf> {
         .context("starting cargo")?;
     ensure!(
         output.status.success(),
-        "compiling guest-init failed:\n{}",
+        "compiling {name} failed:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(target_dir.join(TARGET).join("release/guest-init"))
+    Ok(target_dir.join(TARGET).join("release").join(name))
 }
 
 /// Path of a program that the host must have.
@@ -97,7 +100,7 @@ fn shared_libraries(program: &Path) -> Result<BTreeSet<PathBuf>> {
     Ok(parse_ldd(&text))
 }
 
-fn parse_ldd(text: &str) -> BTreeSet<PathBuf> {
+pub(crate) fn parse_ldd(text: &str) -> BTreeSet<PathBuf> {
     text.lines()
         .filter_map(|line| {
             let path = line.split("=>").last()?.split_whitespace().next()?;
@@ -107,7 +110,7 @@ fn parse_ldd(text: &str) -> BTreeSet<PathBuf> {
 }
 
 /// Copies `from` to `to` inside `root`, executable.
-fn install(from: &Path, root: &Path, to: &Path) -> Result<()> {
+pub(crate) fn install(from: &Path, root: &Path, to: &Path) -> Result<()> {
     let to = root.join(to.strip_prefix("/").unwrap_or(to));
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent)?;
@@ -118,7 +121,7 @@ fn install(from: &Path, root: &Path, to: &Path) -> Result<()> {
 }
 
 /// `cpio` and `gzip` of everything below `root`.
-fn pack(root: &Path, archive: &Path) -> Result<()> {
+pub(crate) fn pack(root: &Path, archive: &Path) -> Result<()> {
     let mut names = String::new();
     list(root, root, &mut names)?;
     let unfinished = archive.with_extension("new");

@@ -6,19 +6,31 @@
 //! [`initramfs`] packs what runs inside; [`volume`] is the sequence of steps on an encrypted disk. Upon these stand [`demo`], which a
 //! person watches, and [`scenarios`], which `cargo xtask test` runs.
 
+pub mod bochs;
 pub mod console;
+pub mod cost;
+pub mod cryptsetups;
+mod debugger;
 pub mod demo;
 mod emulator_bug;
 pub mod enrollment;
+pub mod gdbstub;
 pub mod guest;
+mod guest_programs;
 pub mod initramfs;
 pub mod keyfind;
 pub mod machine;
+pub mod next_kernel;
+mod plugin_build;
+pub mod proof;
 pub mod qmp;
 pub mod registers;
 pub mod report;
-pub mod scan;
 pub mod scenarios;
-pub mod secrets;
+pub mod sleep;
+pub mod unpacked;
 pub mod volume;
 pub mod watch;
+pub mod watcher;
+
+pub use ramscan::{scan, secrets};

@@ -2,12 +2,13 @@
 
 //! A virtual machine: one QEMU process (TCG) with its RAM in a file, a serial console, a monitor and a port to PID 1.
 
-mod command;
+pub(crate) mod command;
 
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,11 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::console::Console;
+use crate::gdbstub::Gdb;
 use crate::guest::Guest;
 use crate::qmp::Qmp;
+use crate::unpacked::Programs;
+use crate::watcher::{self, Watcher};
 
 /// QEMU opens its sockets at once; more than this means that it hangs.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -43,8 +47,22 @@ pub struct Config {
     pub disks: Vec<PathBuf>,
     /// QEMU's CPU model.
     pub cpu_model: String,
+    /// QEMU's machine: `q35`, or `pc`, whose power management survives a sleep.
+    pub board: &'static str,
+    /// Each disk has one queue, with an interrupt that any CPU can take, instead of one for each CPU.
+    pub one_queue: bool,
     /// With a screen (and so with a prompt on the virtual terminal).
     pub vga: bool,
+    /// Every store is watched, if anything is given.
+    pub watch: Option<watcher::Plan>,
+    /// With a gdbstub, for [`Machine::gdb`].
+    pub gdb: bool,
+    /// The machine's clock counts its own instructions, so that a busy host does not change how often timers interrupt it.
+    pub own_clock: bool,
+    /// Another QEMU than the one that is installed.
+    pub qemu: Option<Programs>,
+    /// TCG plugins to load, each as QEMU's `-plugin` takes it: `FILE,argument=value,...`.
+    pub plugins: Vec<String>,
 }
 
 impl Config {
@@ -58,7 +76,14 @@ impl Config {
             memory_mib: 512,
             disks: Vec::new(),
             cpu_model: "max".into(),
+            board: "q35",
+            one_queue: false,
             vga: false,
+            watch: None,
+            gdb: false,
+            own_clock: false,
+            qemu: None,
+            plugins: Vec::new(),
         }
     }
 }
@@ -71,12 +96,13 @@ pub struct Machine {
     pub qmp: Qmp,
     /// The serial console.
     pub console: Console,
+    watcher: Option<Watcher>,
     /// The port to PID 1, until [`Machine::guest`] takes it.
     agent: Option<UnixStream>,
     ram: PathBuf,
     memory_mib: u32,
     cpus: u32,
-    _sockets: TempDir,
+    sockets: TempDir,
 }
 
 impl Machine {
@@ -94,18 +120,18 @@ impl Machine {
         let log_path = dir.join("qemu.log");
         let log = fs::File::create(&log_path)?;
         let mut command = command::command(config, &ram, sockets.path(), dir);
+        let mut watcher = None;
+        if let Some(plan) = &config.watch {
+            let bytes = u64::from(config.memory_mib) << 20;
+            let (made, option) = Watcher::prepare(plan, &ram, bytes, dir, sockets.path())?;
+            command.args(["-plugin", &option]);
+            watcher = Some(made);
+        }
         command
             .stdin(Stdio::null())
             .stdout(log.file().try_clone()?)
             .stderr(log.file().try_clone()?);
-        // SAFETY: between fork and exec only prctl(2) is called, which is async-signal-safe and allocates nothing.
-        unsafe {
-            command.pre_exec(|| {
-                // A killed harness must not leave machines behind.
-                set_parent_process_death_signal(Some(Signal::KILL)).map_err(Into::into)
-            });
-        }
-        let child = command.spawn().context(
+        let child = spawn(&mut command).context(
             "starting qemu-system-x86_64: is QEMU installed? `cargo xtask setup` does it",
         )?;
         let mut starting = Starting { child, log_path };
@@ -116,11 +142,12 @@ impl Machine {
             child: starting.child,
             qmp,
             console,
+            watcher,
             agent: Some(agent),
             ram,
             memory_mib: config.memory_mib,
             cpus: config.cpus,
-            _sockets: sockets,
+            sockets,
         };
         // QEMU waits (-S) until all ears are open, so that nothing is missed.
         machine.qmp.cont()?;
@@ -136,6 +163,18 @@ impl Machine {
         Guest::wait_ready(stream, BOOT_LIMIT).with_context(|| self.console.tail())
     }
 
+    /// Takes back the connection to a PID 1 whose kernel another one follows in the same machine: [`Self::guest`] waits for that one's.
+    pub fn follow(&mut self, guest: Guest) {
+        self.agent = Some(guest.into_stream());
+    }
+
+    /// Connects to the gdbstub, which stops the machine.
+    pub fn gdb(&self) -> Result<Gdb> {
+        let stream = UnixStream::connect(self.sockets.path().join("gdb"))
+            .context("connecting to the gdbstub: was the machine configured with one?")?;
+        Gdb::new(stream)
+    }
+
     /// Resets the machine from inside, as `reboot` does; RAM keeps its content, registers do not.
     pub fn reboot(&mut self, guest: Guest) -> Result<()> {
         // Until now a reset ended QEMU, so that a panic is never mistaken for a slow boot.
@@ -147,14 +186,71 @@ impl Machine {
         self.set_reset_action("shutdown")
     }
 
+    /// From now on QEMU stops the CPUs instead of resetting the machine or switching it off, so that their registers can be read as they
+    /// were in the last moment.
+    pub fn freeze_at_end(&mut self) -> Result<()> {
+        self.qmp
+            .execute(
+                "set-action",
+                json!({"reboot": "shutdown", "shutdown": "pause"}),
+            )
+            .map(drop)
+    }
+
+    /// Waits until the machine has come to the end that [`Self::freeze_at_end`] holds.
+    pub fn wait_frozen(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            let status = self.qmp.execute("query-status", json!({}))?;
+            if status["status"] == "shutdown" {
+                return Ok(());
+            }
+            if begin.elapsed() > BOOT_LIMIT {
+                bail!("the machine does not end: {status}{}", self.console.tail());
+            }
+            sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Connects to PID 1 anew, when it waits for a connection.
+    ///
+    /// After a sleep it does: Linux asks QEMU whether somebody is connected, and is deaf to the answer because it has no buffers for it
+    /// yet (virtcons_restore() in drivers/char/virtio_console.c).
+    pub fn reconnect(&self, guest: &mut Guest) -> Result<()> {
+        let path = self.sockets.path().join("agent");
+        guest.switch_to(|| UnixStream::connect(path).context("connecting to PID 1 again"))
+    }
+
     /// The file that is the machine's RAM: offset = physical address.
     pub fn ram(&self) -> &Path {
         &self.ram
     }
 
+    /// Changes one byte of RAM, which must have been `old`, between two instructions of the machine.
+    pub fn change_ram(&mut self, address: u64, old: u8, new: u8) -> Result<()> {
+        self.qmp.stop()?;
+        let ram = fs::File::options().read(true).write(true).open(&self.ram)?;
+        let mut found = [0];
+        ram.file().read_exact_at(&mut found, address)?;
+        ensure!(
+            found == [old],
+            "the byte at {address:#x} is {:#x} and not {old:#x}",
+            found[0]
+        );
+        ram.file().write_all_at(&[new], address)?;
+        self.qmp.cont()
+    }
+
     /// Size of the RAM in bytes.
     pub fn ram_bytes(&self) -> u64 {
         u64::from(self.memory_mib) << 20
+    }
+
+    /// The store watcher, of a machine that was started with one.
+    pub fn watcher(&self) -> Result<&Watcher> {
+        self.watcher
+            .as_ref()
+            .context("this machine was started without a store watcher")
     }
 
     /// Number of CPUs the machine was made with.
@@ -177,7 +273,20 @@ impl Drop for Machine {
     }
 }
 
-fn end(child: &mut Child) {
+/// Starts a program that ends with this one.
+pub(crate) fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    // SAFETY: between fork and exec only prctl(2) is called, which is async-signal-safe and allocates nothing.
+    unsafe {
+        command.pre_exec(|| {
+            // A killed harness must not leave machines behind.
+            set_parent_process_death_signal(Some(Signal::KILL)).map_err(Into::into)
+        });
+    }
+    command.spawn()
+}
+
+/// Ends a program that [`spawn`] started.
+pub(crate) fn end(child: &mut Child) {
     // Both fail only if it has ended already.
     drop(child.kill());
     drop(child.wait());

@@ -103,6 +103,30 @@ pub fn parse(answer: &str) -> Result<Vec<DebugRegisters>> {
     Ok(cpus)
 }
 
+/// Of each CPU in QEMU's answer to [`COMMAND`], in their order, whether all vector registers are zero, as wide as QEMU shows them:
+/// `YMM00=` and some words of hex, or with XMM or ZMM.
+pub fn vectors_clear(answer: &str) -> Result<Vec<bool>> {
+    let cpus = answer.split("CPU#").skip(1).map(|block| {
+        let (mut count, mut clear, mut in_vector) = (0, true, false);
+        for word in block.split_whitespace() {
+            let (name, digits) = word.split_once('=').unwrap_or(("", word));
+            if !name.is_empty() {
+                in_vector = name.get(1..3) == Some("MM");
+                count += usize::from(in_vector);
+            }
+            clear &= !in_vector || digits.bytes().all(|digit| digit == b'0');
+        }
+        if count < VECTORS {
+            bail!("QEMU shows {count} vector registers of a CPU: this version's answer to `{COMMAND}` is not known");
+        }
+        Ok(clear)
+    });
+    cpus.collect()
+}
+
+/// Vector registers that every CPU in 64-bit mode has.
+const VECTORS: usize = 16;
+
 fn value(block: &str, name: &str, cpu: u32) -> Result<u64> {
     block
         .split_whitespace()
@@ -136,6 +160,22 @@ mod tests {
         assert!(checked[0].holds_secret && checked[0].breakpoints_off);
         assert!(!checked[1].holds_secret && !checked[1].breakpoints_off);
         assert_eq!(checked[1].cpu, 1);
+    }
+
+    #[test]
+    fn vector_registers_are_all_looked_at() {
+        let block = |last: &str| {
+            let zero = "0".repeat(16);
+            let zeros: String = (0..15)
+                .map(|n| format!("YMM{n:02}={zero} {zero}\r\n"))
+                .collect();
+            format!("CPU#0\r\nRAX=1 \r\nFPR0=8000 1\r\nMXCSR=00001f80\r\n{zeros}{last}\r\n")
+        };
+        assert_eq!(vectors_clear(&block("YMM15=0000 0000")).unwrap(), [true]);
+        for last in ["YMM15=0000 0001", "YMM15=1000 0000"] {
+            assert_eq!(vectors_clear(&block(last)).unwrap(), [false], "{last}");
+        }
+        assert!(vectors_clear(&block("")).is_err());
     }
 
     #[test]

@@ -37,8 +37,19 @@ pub struct Report {
     pub tresor: Run,
     /// The control: the same volume, opened with the same key by the kernel's own AES.
     pub stock: Run,
+    /// The machine of the tresor run while it slept with the volume open.
+    pub asleep: Asleep,
     /// Encrypted sectors read from the disk image and compared with what the oracle computes.
     pub sectors: Checked,
+}
+
+/// What was seen of a machine that sleeps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Asleep {
+    /// CPUs whose registers DR0..DR3 were empty.
+    pub empty: Checked,
+    /// Every run of a secret found in RAM.
+    pub hits: Vec<Hit>,
 }
 
 /// What was tested.

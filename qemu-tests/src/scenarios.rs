@@ -2,20 +2,50 @@
 
 //! The QEMU tests of `cargo xtask test`: each boots a fresh machine, and each expectation in them can fail.
 
+mod amnesia;
+mod bochs;
 mod boot;
+mod controls;
+mod cost;
 mod cpu_features;
-mod engines;
+mod crash_dump;
+mod ends;
+pub(crate) mod engines;
+mod gdb;
+mod guards;
 mod hotplug;
+mod kexec;
+mod kgdb;
+mod kvm;
 mod lab;
+mod lifecycle;
+mod list;
+mod luks;
+mod machine;
+mod modes;
+mod owner;
+mod perf;
+mod probes;
 mod ram;
+mod results;
 mod setkey;
+mod snapshots;
+mod storm;
 mod typing;
 mod volumes;
+mod watch;
 
+use std::env;
 use std::path::{Path, PathBuf};
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context as _, Result};
 
+pub use self::lifecycle::soak::{soak, Done, Until};
+pub use self::list::all;
+pub(crate) use self::watch::controls::CHANNELS as STORING_CHANNELS;
+use crate::cryptsetups::Release;
+use crate::proof::Depth;
+use crate::unpacked::Programs;
 use crate::{emulator_bug, initramfs};
 
 /// What every scenario needs.
@@ -23,14 +53,32 @@ use crate::{emulator_bug, initramfs};
 pub struct Context {
     /// Kernel image (bzImage) with the driver.
     pub kernel: PathBuf,
+    /// The addresses of the kernel's symbols (System.map).
+    pub system_map: PathBuf,
+    /// Image of the control kernel, which leaks on request, for the scenarios that want it.
+    pub controls: Option<PathBuf>,
+    /// Image of the kernel with what distributions turn on, for the scenarios that want it.
+    pub distribution: Option<PathBuf>,
+    /// The same kernel with its symbols (vmlinux).
+    pub vmlinux: PathBuf,
+    /// Debian's Bochs, if one of its scenarios is to run.
+    pub bochs: Option<Programs>,
+    /// QEMU 11.1, if one of its scenarios is to run.
+    pub newer_qemu: Option<Programs>,
+    /// Debian's gdb, if a scenario is to run it in a machine.
+    pub gdb: Option<Programs>,
     /// Root file system of the machines.
     pub initramfs: PathBuf,
+    /// The same with other releases of cryptsetup, for the scenarios that run with them.
+    pub cryptsetups: Vec<(Release, PathBuf)>,
+    /// How many interrupts must come in windows in a storm.
+    pub nmis_in_window: u64,
     /// Directory for images and logs; each scenario has its own below it.
     pub work_dir: PathBuf,
 }
 
 impl Context {
-    /// Builds the initramfs in `work_dir`, once for all scenarios.
+    /// `kernel` has its System.map and vmlinux beside it. Builds the initramfs in `work_dir`, once for all scenarios.
     pub fn prepare(kernel: &Path, work_dir: &Path) -> Result<Self> {
         ensure!(
             kernel.exists(),
@@ -39,10 +87,37 @@ impl Context {
         );
         Ok(Self {
             kernel: kernel.into(),
+            system_map: system_map(kernel),
+            controls: None,
+            distribution: None,
+            vmlinux: kernel.with_file_name("vmlinux"),
+            bochs: None,
+            newer_qemu: None,
+            gdb: None,
+            nmis_in_window: nmis_in_window()?,
             initramfs: initramfs::build(work_dir)?,
+            cryptsetups: Vec::new(),
             work_dir: work_dir.into(),
         })
     }
+}
+
+/// The environment variable that asks for more interrupts in a storm.
+const STORM_VARIABLE: &str = "TRESOR_STORM";
+
+/// How many interrupts must come in windows: enough for each boundary many times, unless the environment says another number.
+fn nmis_in_window() -> Result<u64> {
+    match env::var(STORM_VARIABLE) {
+        Ok(text) => text
+            .parse()
+            .with_context(|| format!("{STORM_VARIABLE} is to be a number, not `{text}`")),
+        Err(_) => Ok(Depth::Quick.nmis_in_window()),
+    }
+}
+
+/// The symbols of a kernel image lie beside it.
+fn system_map(kernel: &Path) -> PathBuf {
+    kernel.with_file_name("System.map")
 }
 
 /// A test on a machine of its own.
@@ -55,131 +130,93 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// Where its logs are.
+    pub fn dir(&self, context: &Context) -> PathBuf {
+        lab::dir(context, &self.name)
+    }
+
+    /// Whether it runs on the control kernel: those whose name begins with `qemu::controls::`.
+    pub fn is_control(&self) -> bool {
+        self.name.starts_with("qemu::controls::")
+    }
+
+    /// Whether it runs in QEMU 11.1: those whose name begins with `qemu::newer_qemu::`.
+    pub fn is_in_newer_qemu(&self) -> bool {
+        self.name.starts_with(NEWER_QEMU)
+    }
+
+    /// Why it runs only when it is asked for, or in the long run of the proof; none for most.
+    pub fn why_on_request(&self) -> Option<&'static str> {
+        if self.is_in_newer_qemu() {
+            Some("needs QEMU 11.1, a download: `cargo xtask test qemu::newer_qemu`, or `prove --full`")
+        } else {
+            None
+        }
+    }
+
+    /// Whether it runs gdb in its machine.
+    pub fn needs_gdb(&self) -> bool {
+        self.name.starts_with("qemu::owner::gdb")
+    }
+
+    /// The release of cryptsetup that it runs with, if not the host's.
+    pub fn cryptsetup(&self) -> Option<Release> {
+        let mut all = Release::ALL.into_iter();
+        all.find(|release| self.name.contains(release.mark()))
+    }
+
+    /// Whether it runs on the kernel with what distributions turn on.
+    pub fn is_on_distribution(&self) -> bool {
+        ON_DISTRIBUTION
+            .iter()
+            .any(|begin| self.name.starts_with(begin))
+    }
+
     /// Runs it; an error says which expectation failed. Logs are in a directory of its own below the context's.
     pub fn run(&self, context: &Context) -> Result<()> {
-        let dir = lab::dir(context, &self.name);
+        let dir = self.dir(context);
+        let kernel = if self.is_control() {
+            let kernel = context.controls.as_ref();
+            kernel
+                .context("there is no control kernel: run `cargo xtask kernel build --controls`")?
+        } else if self.is_on_distribution() {
+            let kernel = context.distribution.as_ref();
+            kernel
+                .context("there is no such kernel: run `cargo xtask kernel build --distribution`")?
+        } else {
+            &context.kernel
+        };
+        let initramfs = match self.cryptsetup() {
+            None => &context.initramfs,
+            Some(wanted) => {
+                let mut all = context.cryptsetups.iter();
+                let found = all.find(|(release, _)| *release == wanted);
+                &found.context("this release of cryptsetup is not there")?.1
+            }
+        };
+        let context = Context {
+            initramfs: initramfs.clone(),
+            kernel: kernel.clone(),
+            system_map: system_map(kernel),
+            vmlinux: kernel.with_file_name("vmlinux"),
+            ..context.clone()
+        };
         emulator_bug::retry(&self.name, &dir, || {
-            let mut lab = lab::Lab::new(context, &dir, self.cpus)?;
+            let mut lab = lab::Lab::new(&context, &dir, self.cpus)?;
             (self.run)(&mut lab)?;
             lab.clean_up()
         })
     }
 }
 
-/// All scenarios.
-pub fn all() -> Vec<Scenario> {
-    type Test = (
-        &'static str,
-        fn(&mut lab::Lab<'_>) -> Result<()>,
-        &'static [u32],
-    );
-    let tests: &[Test] = &[
-        (
-            "boot::right_pass_phrase",
-            boot::right_pass_phrase,
-            &[1, 2, 4],
-        ),
-        (
-            "boot::wrong_three_times_then_right",
-            boot::wrong_three_times_then_right,
-            &[1, 2, 4],
-        ),
-        (
-            "boot::no_slot_no_prompt",
-            boot::no_slot_no_prompt,
-            &[1, 2, 4],
-        ),
-        ("boot::ctrl_c", boot::ctrl_c, &[2]),
-        ("boot::empty_line", boot::empty_line, &[1]),
-        ("boot::damaged_slot", boot::damaged_slot, &[1]),
-        ("boot::empty_slot", boot::empty_slot, &[1]),
-        (
-            "boot::unknown_slot_version",
-            boot::unknown_slot_version,
-            &[1],
-        ),
-        ("typing::backspace", typing::backspace, &[1]),
-        ("typing::longest", typing::longest, &[1]),
-        (
-            "typing::too_long_is_refused",
-            typing::too_long_is_refused,
-            &[1],
-        ),
-        ("typing::any_bytes", typing::any_bytes, &[1]),
-        ("typing::no_echo", typing::no_echo, &[1]),
-        ("typing::virtual_terminal", typing::virtual_terminal, &[2]),
-        (
-            "typing::prompt_after_log_lines",
-            typing::prompt_after_log_lines,
-            &[2],
-        ),
-        (
-            "cpu::self_tests_passed",
-            cpu_features::self_tests_passed,
-            &[2],
-        ),
-        ("cpu::without_sha_ni", cpu_features::without_sha_ni, &[2]),
-        ("cpu::without_aes_ni", cpu_features::without_aes_ni, &[1]),
-        ("cpu::without_ssse3", cpu_features::without_ssse3, &[1]),
-        (
-            "engines::each_reads_what_another_wrote",
-            engines::each_reads_what_another_wrote,
-            &[2],
-        ),
-        ("volume::aes128_512", volumes::aes128_512, &[1]),
-        ("volume::aes128_4096", volumes::aes128_4096, &[2]),
-        ("volume::aes256_512", volumes::aes256_512, &[1, 2, 4]),
-        ("volume::aes256_4096", volumes::aes256_4096, &[4]),
-        ("ram::scan_with_control", ram::scan_with_control, &[1, 2, 4]),
-        (
-            "ram::scan_while_locked_does_not_count",
-            ram::scan_while_locked_does_not_count,
-            &[1],
-        ),
-        (
-            "hotplug::offline_online_under_load",
-            hotplug::offline_online_under_load,
-            &[2, 4],
-        ),
-        ("hotplug::late_cpu", hotplug::late_cpu, &[2, 4]),
-        (
-            "setkey::dm_message_under_load",
-            setkey::dm_message_under_load,
-            &[1, 2, 4],
-        ),
-        ("setkey::luks_under_load", setkey::luks_under_load, &[2]),
-    ];
-    let mut all = Vec::new();
-    for (name, run, cpu_counts) in tests {
-        for &cpus in *cpu_counts {
-            all.push(Scenario {
-                name: format!("qemu::{name}_{cpus}cpu"),
-                run: *run,
-                cpus,
-            });
-        }
-    }
-    all
-}
+/// Beginning of the names of the scenarios in QEMU 11.1.
+const NEWER_QEMU: &str = "qemu::newer_qemu::";
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
+/// How the names of the scenarios begin that run on the kernel with what distributions turn on.
+const ON_DISTRIBUTION: &[&str] = &["qemu::probes::", "qemu::next_kernel::", "qemu::kvm::"];
 
-    #[test]
-    fn names_are_unique_and_each_kind_runs_with_1_2_and_4_cpus() {
-        let all = super::all();
-        let names: BTreeSet<_> = all.iter().map(|scenario| &scenario.name).collect();
-        assert_eq!(names.len(), all.len());
-        for kind in ["boot::", "volume::", "ram::", "setkey::"] {
-            for cpus in ["_1cpu", "_2cpu", "_4cpu"] {
-                assert!(
-                    names
-                        .iter()
-                        .any(|name| name.contains(kind) && name.ends_with(cpus)),
-                    "{kind} {cpus}"
-                );
-            }
-        }
-    }
-}
+/// The live patch of that kernel, beside its image here and in the driver's directory in its build.
+pub const LIVEPATCH_MODULE: &str = "livepatch-test.ko";
+
+/// Beginning of the names of the scenarios in Bochs.
+pub const BOCHS: &str = "bochs::";

@@ -4,6 +4,8 @@
 
 pub mod disk;
 
+use std::ops::Range;
+
 use anyhow::{ensure, Result};
 
 use crate::guest::Guest;
@@ -11,18 +13,26 @@ use crate::report::Checked;
 
 /// Cipher name by which dm-crypt takes our driver.
 pub const TRESOR: &str = "tresor-xts-plain64";
+/// Our CBC, its IV an encrypted sector number.
+pub const TRESOR_ESSIV: &str = "tresor-cbc-essiv:sha256";
+/// Our CBC, its IV the sector number as it is.
+pub const TRESOR_CBC: &str = "tresor-cbc-plain64";
+/// XTS whose key is a wrapped handle.
+pub const AMNESIA: &str = "amnesia-xts-plain64";
+/// The same by the name that stock cryptsetup knows as that of a wrapped key.
+pub const PAES: &str = "paes-xts-plain64";
 /// The kernel's own AES, whose keys are in RAM: the control.
 pub const STOCK: &str = "aes-xts-plain64";
 
 /// Mount point in the guest.
-const MOUNT_POINT: &str = "/mnt";
+pub const MOUNT_POINT: &str = "/mnt";
 
 /// An encrypted volume as cryptsetup is to open it.
 #[derive(Debug, Clone)]
 pub struct Volume {
     /// Cipher, chaining mode and IV, as in `cryptsetup --cipher`.
     pub cipher: &'static str,
-    /// Bytes of the key: 32 or 64.
+    /// Bytes of the key: 32 or 64 for XTS, 16, 24 or 32 for CBC.
     pub key_bytes: usize,
     /// Bytes per data unit: 512 or 4096.
     pub sector_size: u32,
@@ -34,6 +44,8 @@ pub struct Volume {
     pub name: &'static str,
     /// More options of `cryptsetup open`.
     pub options: Vec<&'static str>,
+    /// The bytes of the disk that it takes (multiples of 512), if not all. Sectors are numbered from its own start.
+    pub part: Option<Range<u64>>,
 }
 
 impl Volume {
@@ -47,6 +59,7 @@ impl Volume {
             key_device: "/dev/vdb",
             name: "vault",
             options: Vec::new(),
+            part: None,
         }
     }
 
@@ -66,6 +79,10 @@ impl Volume {
         argv.extend(["--key-file".into(), self.key_device.into()]);
         argv.extend(["--keyfile-size".into(), self.key_bytes.to_string()]);
         argv.extend(self.options.iter().map(|&option| option.to_owned()));
+        if let Some(part) = &self.part {
+            argv.push(format!("--offset={}", part.start / 512));
+            argv.push(format!("--size={}", (part.end - part.start) / 512));
+        }
         argv.extend([self.device.into(), self.name.into()]);
         argv
     }

@@ -49,6 +49,15 @@ impl Apt {
         Self::of_suites(workspace, "download", &["trixie", "trixie-backports"])
     }
 
+    /// Suites whose programs are unpacked for machines under test; a world for each purpose, named as its directory.
+    pub(crate) fn for_unpacking(
+        workspace: &Workspace,
+        name: &str,
+        suites: &[&str],
+    ) -> Result<Self> {
+        Self::of_suites(workspace, name, suites)
+    }
+
     /// Where packages go that left the releases above.
     pub(crate) fn for_later_releases(workspace: &Workspace) -> Result<Self> {
         Self::of_suites(workspace, "later", &["testing", "unstable"])
@@ -70,7 +79,7 @@ impl Apt {
         for dir in ["lists/partial", "cache/archives/partial"] {
             fs_err::create_dir_all(self.dir.join(dir))?;
         }
-        fs_err::write(self.dir.join("sources.list"), &self.list)?;
+        fs_err::write(self.source_list(), &self.list)?;
         // Without this option a mirror that cannot be reached is only a warning.
         let mut update = self.command("apt-get");
         update.args(["-q", "update", "-o", "APT::Update::Error-Mode=any"]);
@@ -88,6 +97,11 @@ impl Apt {
             );
         }
         Ok(())
+    }
+
+    /// The source list, which [`update`](Self::update) writes.
+    pub(crate) fn source_list(&self) -> PathBuf {
+        self.dir.join("sources.list")
     }
 
     /// All versions of a package that the lists know, newest first.
@@ -120,6 +134,32 @@ impl Apt {
             "apt-get download {package}={version} left no package in {}",
             dir.display()
         )
+    }
+
+    /// Downloads packages with everything they depend on, as for a machine on which nothing is installed. Returns the paths of all.
+    pub(crate) fn download_with_dependencies(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
+        let nothing = self.dir.join("status");
+        fs_err::write(&nothing, "")?;
+        let mut command = self.command("apt-get");
+        command.args(["-o", &format!("Dir::State::status={}", nothing.display())]);
+        let extended = self.dir.join("extended_states");
+        command.args([
+            "-o",
+            &format!("Dir::State::extended_states={}", extended.display()),
+        ]);
+        command.args(["-qq", "-y", "--no-install-recommends", "--download-only"]);
+        command.arg("install").args(packages);
+        process::shown(&mut command).with_context(|| {
+            format!("cannot download {packages:?}: check the network and the free space, then run the command again")
+        })?;
+        let mut paths = Vec::new();
+        for entry in fs_err::read_dir(self.dir.join("cache/archives"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "deb") {
+                paths.push(path);
+            }
+        }
+        Ok(paths)
     }
 
     /// Installs packages (`name` or `name/suite`), shown to the person. `sudo` when we are not root.

@@ -6,9 +6,13 @@ use std::process::Command;
 
 use anyhow::Result;
 use clap::Args;
+use qemu_tests::cost;
+use qemu_tests::scenarios::Context;
 
 use crate::base::Base;
+use crate::kernel;
 use crate::lock;
+use crate::machines;
 use crate::paths::Workspace;
 use crate::process;
 use crate::setup::{self, Need};
@@ -32,10 +36,33 @@ pub(crate) struct Options {
     /// The kernel source tree whose engines are the baseline, instead of Debian's; it is only read.
     #[arg(long, value_name = "DIR")]
     kernel_src: Option<PathBuf>,
+    /// Count instructions in the built kernel under QEMU instead: driver, crypto API and dm-crypt, with and without batching.
+    #[arg(long, conflicts_with_all = ["svg", "quick", "aes128", "kernel_src"])]
+    kernel: bool,
+}
+
+/// Counts the instructions in the kernel.
+fn in_kernel(workspace: &Workspace, options: &Options, no_install: bool) -> Result<()> {
+    setup::ensure(workspace, Need::BuildAndRun, no_install)?;
+    let image = {
+        let kernel = kernel::prepare(workspace, None)?;
+        let bzimage = kernel.build(workspace)?;
+        machines::image(workspace, &bzimage, "cost")?
+    };
+    let context = Context::prepare(&image.kernel, &image.work_dir)?;
+    let figures = cost::measure(&context, &image.work_dir, &|step| eprintln!("{step} ..."))?;
+    println!("{}", cost::text(&figures));
+    if let Some(file) = &options.json {
+        fs_err::write(file, serde_json::to_vec_pretty(&figures)?)?;
+    }
+    Ok(())
 }
 
 /// Gets a kernel tree, builds the package `bench` and runs it.
 pub(crate) fn run(workspace: &Workspace, options: &Options, no_install: bool) -> Result<()> {
+    if options.kernel {
+        return in_kernel(workspace, options, no_install);
+    }
     let tree = match &options.kernel_src {
         Some(tree) => tree.clone(),
         None => {

@@ -4,17 +4,25 @@
 use std::process::ExitCode;
 
 use anyhow::{Error, Result};
+use qemu_tests::scenarios::Scenario;
 
 use crate::hygiene::{self, NO_WARNINGS};
 use crate::kernel;
 use crate::machines;
+use crate::packaged::{self, KERNEL_PACKAGE};
 use crate::paths::Workspace;
+use crate::prove;
 use crate::runner::{Filter, Outcome, Tally};
 use crate::setup::{self, Need};
 use crate::unit;
 
 /// The tests that read vectors of a Debian package.
 const VECTORS: &str = "unit::tresor::cavp::";
+/// The tests that run cryptsetup beside tresorctl.
+const TRESORCTL: &str = "unit::tresorctl::";
+
+/// What a filter must contain for the tests that run only when they are asked for.
+const ON_REQUEST: &str = "newer_qemu";
 
 /// Runs the wanted tests. The exit code says whether all passed.
 pub(crate) fn run(
@@ -24,10 +32,17 @@ pub(crate) fn run(
 ) -> Result<ExitCode> {
     let filter = Filter(filter);
     let mut tally = Tally::default();
+    tally.stage("unit tests");
     if filter.may_take(VECTORS) {
         // Without them the tests that read them fail; the others still run.
         if let Err(error) = setup::ensure(workspace, Need::Vectors, no_install) {
             let name = format!("{VECTORS}setup");
+            tally.record(&name, Outcome::Failed(format!("{error:#}")), None);
+        }
+    }
+    if filter.may_take(TRESORCTL) {
+        if let Err(error) = setup::ensure(workspace, Need::Unit, no_install) {
+            let name = format!("{TRESORCTL}setup");
             tally.record(&name, Outcome::Failed(format!("{error:#}")), None);
         }
     }
@@ -37,7 +52,9 @@ pub(crate) fn run(
             tally.record("unit::compile", Outcome::Failed(format!("{error:#}")), None);
         }
     }
+    tally.stage("rules");
     hygiene::run(workspace, filter, &mut tally);
+    packaged::run(workspace, filter, no_install, &mut tally);
     on_kernel(workspace, filter, no_install, &mut tally)?;
     Ok(tally.finish())
 }
@@ -49,7 +66,16 @@ fn on_kernel(
     tally: &mut Tally,
 ) -> Result<()> {
     let tree_checks = hygiene::tree_check_names(filter);
-    let scenarios = machines::wanted(filter);
+    let mut scenarios = machines::wanted(filter);
+    scenarios.retain(|scenario| {
+        let why = scenario.why_on_request();
+        let asked = filter.0.is_some_and(|text| text.contains(ON_REQUEST));
+        let (Some(why), false) = (why, asked) else {
+            return true;
+        };
+        tally.record(&scenario.name, Outcome::Skipped(why.to_owned()), None);
+        false
+    });
     let mut built_checks: Vec<String> = scenarios
         .iter()
         .map(|scenario| scenario.name.clone())
@@ -57,14 +83,24 @@ fn on_kernel(
     if filter.takes(NO_WARNINGS) {
         built_checks.push(NO_WARNINGS.to_owned());
     }
+    if filter.takes(KERNEL_PACKAGE) {
+        built_checks.push(KERNEL_PACKAGE.to_owned());
+    }
+    let methods = prove::wanted(filter);
+    built_checks.extend(
+        methods
+            .iter()
+            .map(|method| prove::test_name(method.as_ref())),
+    );
     if tree_checks.is_empty() && built_checks.is_empty() {
         return Ok(());
     }
-    let need = if scenarios.is_empty() {
+    let need = if scenarios.is_empty() && methods.iter().all(|method| !method.boots()) {
         Need::Build
     } else {
         Need::BuildAndRun
     };
+    tally.stage("packages, sources");
     setup::ensure(workspace, need, no_install)?;
 
     let kernel = match kernel::prepare(workspace, None) {
@@ -78,11 +114,13 @@ fn on_kernel(
             return Ok(());
         }
     };
+    tally.stage("rules of the kernel");
     hygiene::run_on_tree(workspace, &kernel, filter, tally);
     if built_checks.is_empty() {
         return Ok(());
     }
-    let image = match kernel
+    tally.stage("kernel");
+    let mut image = match kernel
         .build(workspace)
         .and_then(|bzimage| machines::image(workspace, &bzimage, "test"))
     {
@@ -95,10 +133,49 @@ fn on_kernel(
     if filter.takes(NO_WARNINGS) {
         tally.run(NO_WARNINGS, || hygiene::no_warnings(&kernel.warnings()?));
     }
+    if scenarios.iter().any(Scenario::is_control) {
+        tally.stage("control kernel");
+        if let Err(error) = kernel
+            .build_controls(workspace)
+            .and_then(|bzimage| image.add_controls(&bzimage))
+        {
+            let (controls, others): (Vec<_>, _) =
+                scenarios.into_iter().partition(Scenario::is_control);
+            let names = controls.into_iter().map(|scenario| scenario.name);
+            blocked(tally, "hygiene::kernel::build_controls", &error, names);
+            scenarios = others;
+        }
+    }
+    if scenarios.iter().any(Scenario::is_on_distribution) {
+        tally.stage("kernel with what distributions turn on");
+        if let Err(error) = kernel
+            .build_distribution(workspace)
+            .and_then(|bzimage| image.add_distribution(&bzimage))
+        {
+            let (without, others): (Vec<_>, _) = scenarios
+                .into_iter()
+                .partition(Scenario::is_on_distribution);
+            let names = without.into_iter().map(|scenario| scenario.name);
+            blocked(tally, "hygiene::kernel::build_distribution", &error, names);
+            scenarios = others;
+        }
+    }
+    if filter.takes(KERNEL_PACKAGE) {
+        tally.stage("packages of the kernel");
+        tally.run(KERNEL_PACKAGE, || {
+            packaged::kernel(workspace, &kernel, no_install)
+        });
+    }
+    if !methods.is_empty() {
+        tally.stage("static proof");
+        // While the tree is ours: it must never be waited for with the image's directory taken.
+        prove::test(workspace, &kernel, &methods, tally);
+    }
     // The kernel tree is free again for other builds: the machines have a copy of the image.
     drop(kernel);
     if !scenarios.is_empty() {
-        machines::run(&image, scenarios, tally);
+        tally.stage("machines");
+        machines::run(workspace, &image, scenarios, tally);
     }
     Ok(())
 }

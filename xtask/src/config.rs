@@ -71,6 +71,32 @@ pub(crate) fn generate(make: &Make, fragments: &[Fragment]) -> Result<()> {
     Ok(())
 }
 
+/// Writes a configuration of somebody's own into the build directory, with what the fragments say. Returns which of its lines these changed.
+pub(crate) fn adapt(make: &Make, theirs: &str, fragments: &[Fragment]) -> Result<Vec<String>> {
+    let new = make.out().join("config.new");
+    fs_err::write(&new, format!("{theirs}\n{}", joined(fragments)))?;
+    process::output(make.command(&["olddefconfig"]).env("KCONFIG_CONFIG", &new))
+        .context("the kernel's `make olddefconfig` failed")?;
+    let text = fs_err::read_to_string(&new)?;
+    check(fragments, &text)?;
+    write_if_changed(&make.out().join(".config"), text.as_bytes())?;
+    fs_err::remove_file(&new)?;
+    Ok(changes(theirs, fragments))
+}
+
+/// The lines that fragments change, as `SYMBOL: before -> after`.
+fn changes(theirs: &str, fragments: &[Fragment]) -> Vec<String> {
+    let before: BTreeMap<&str, &str> = theirs.lines().filter_map(setting).collect();
+    fragments
+        .iter()
+        .flat_map(|fragment| fragment.text.lines().filter_map(setting))
+        .filter_map(|(symbol, after)| {
+            let before = before.get(symbol).copied().unwrap_or("n");
+            (!same(before, after)).then(|| format!("{symbol}: {before} -> {after}"))
+        })
+        .collect()
+}
+
 /// Every line of the fragments must have taken effect: kconfig drops without a word what it cannot satisfy.
 fn check(fragments: &[Fragment], config: &str) -> Result<()> {
     let have: BTreeMap<&str, &str> = config.lines().filter_map(setting).collect();
@@ -87,7 +113,7 @@ fn check(fragments: &[Fragment], config: &str) -> Result<()> {
                 }
             }
             let actual = have.get(symbol).copied().unwrap_or("n");
-            if actual != value {
+            if !same(actual, value) {
                 wrong.push(format!(
                     "{symbol}={value} ({}) became {actual}",
                     fragment.name
@@ -102,6 +128,12 @@ fn check(fragments: &[Fragment], config: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Whether two values are one: a text that is empty may be there or not.
+fn same(a: &str, b: &str) -> bool {
+    let nothing = |value: &str| ["n", "\"\""].contains(&value);
+    a == b || (nothing(a) && nothing(b))
 }
 
 /// `CONFIG_X=value` or `# CONFIG_X is not set`, which is the value `n`.
@@ -152,6 +184,15 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn only_what_is_different_is_called_a_change() {
+        let ours = fragment("CONFIG_SMP=y\n# CONFIG_KGDB is not set\n# CONFIG_NR_CPUS is not set\nCONFIG_KEYS=\"\"\nCONFIG_RUST=y");
+        assert_eq!(
+            changes(CONFIG, &[ours]),
+            ["CONFIG_NR_CPUS: 8 -> n", "CONFIG_RUST: n -> y"]
+        );
     }
 
     #[test]

@@ -132,12 +132,19 @@ pub(crate) fn rust_lib_src(workspace: &Workspace) -> Result<PathBuf> {
 
 /// Unpacks a package into a directory that exists only when complete.
 pub(crate) fn unpack_deb(deb: &Path, dir: &Path) -> Result<()> {
+    unpack_debs(&[deb.to_owned()], dir)
+}
+
+/// Unpacks packages, one over the other, into a directory that exists only when complete.
+pub(crate) fn unpack_debs(debs: &[PathBuf], dir: &Path) -> Result<()> {
     let partial = beside(dir, "partial");
     remove_dir(&partial)?;
     fs_err::create_dir_all(&partial)?;
-    process::output(Command::new("dpkg").arg("-x").arg(deb).arg(&partial)).context(
-        "the package could not be unpacked: check the free space, then run the command again",
-    )?;
+    for deb in debs {
+        process::output(Command::new("dpkg").arg("-x").arg(deb).arg(&partial)).context(
+            "the package could not be unpacked: check the free space, then run the command again",
+        )?;
+    }
     remove_dir(dir)?;
     fs_err::rename(partial, dir)?;
     Ok(())

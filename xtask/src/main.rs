@@ -7,11 +7,13 @@ mod bench;
 mod check;
 mod checkpatch;
 mod config;
+mod deb;
 mod demo;
 mod export;
 mod fetch;
 mod hygiene;
 mod kernel;
+mod kernel_deb;
 mod layer;
 mod lint;
 mod lock;
@@ -19,18 +21,22 @@ mod logged;
 mod machines;
 mod make;
 mod overlay;
+mod packaged;
 mod patches;
 mod paths;
 mod process;
 mod progress;
+mod prove;
 mod runner;
 mod setup;
+mod soak;
 mod sources;
 mod space;
 mod tidy;
 mod tools;
 mod tree;
 mod unit;
+mod unpacked;
 
 use std::io::stdin;
 use std::path::PathBuf;
@@ -61,11 +67,18 @@ enum Task {
     /// Fetch, patch, configure and build the kernel.
     #[command(subcommand)]
     Kernel(KernelTask),
-    /// Show it: a volume through a reboot, its key nowhere in RAM, and stock AES beside it.
+    /// The tools that an encrypted machine needs beside its kernel.
+    #[command(subcommand)]
+    Tools(ToolsTask),
+    /// Show it: a volume through a sleep of the machine, its key nowhere in RAM, and stock AES beside it.
     Demo(demo::Options),
+    /// Look for leaks with every method, on the shipped kernel and on kernels that leak on purpose.
+    Prove(prove::Options),
     /// Measure the engines beside the kernel's own, libraries and TRESOR's way.
     Bench(bench::Options),
-    /// Run the tests whose name contains FILTER: unit::..., hygiene::..., qemu::...
+    /// Let a machine sleep, lose CPUs, be locked and take NMIs at random, under verified I/O and with its stores watched.
+    Soak(soak::Options),
+    /// Run the tests whose name contains FILTER: unit::..., hygiene::..., package::..., prove::..., qemu::..., bochs::...
     Test {
         /// Part of a test's name.
         filter: Option<String>,
@@ -75,11 +88,28 @@ enum Task {
 #[derive(Subcommand)]
 enum KernelTask {
     /// Build the boot image for QEMU.
-    Build(KernelSource),
+    Build {
+        /// Build the control kernel beside it, too, which leaks its keys on request.
+        #[arg(long)]
+        controls: bool,
+        /// Build the kernel with what distributions turn on, too: kprobes, ftrace, live patching, kexec, kdump, KVM.
+        #[arg(long)]
+        distribution: bool,
+        #[command(flatten)]
+        source: KernelSource,
+    },
     /// Prepare the tree and write the configuration only.
     Config(KernelSource),
     /// clippy, rustfmt and checkpatch on everything that goes into the kernel.
     Lint(KernelSource),
+    /// Build Debian packages of the kernel with the driver for a configuration of your own.
+    Deb {
+        /// The configuration, for example /boot/config-$(uname -r); what the driver needs is changed in it, and said.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        #[command(flatten)]
+        source: KernelSource,
+    },
     /// Write the complete series of patches, as it would be mailed, into a new directory.
     Export {
         /// The directory.
@@ -87,6 +117,12 @@ enum KernelTask {
         #[command(flatten)]
         source: KernelSource,
     },
+}
+
+#[derive(Subcommand)]
+enum ToolsTask {
+    /// Build a Debian package of tresorctl with man pages, completions and the hooks for initramfs-tools and dracut.
+    Deb,
 }
 
 #[derive(Args)]
@@ -123,34 +159,57 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match &cli.command {
         Task::Setup => {
-            for need in [Need::BuildAndRun, Need::Vectors] {
+            for need in [Need::BuildAndRun, Need::Vectors, Need::Unit, Need::Packages] {
                 setup::ensure(&workspace, need, cli.no_install)?;
             }
             eprintln!("everything is installed");
         }
         Task::Kernel(task) => {
             setup::ensure(&workspace, Need::Build, cli.no_install)?;
+            if matches!(task, KernelTask::Deb { .. }) {
+                setup::ensure(&workspace, Need::Packages, cli.no_install)?;
+            }
             run_kernel(&workspace, task)?;
+        }
+        Task::Tools(ToolsTask::Deb) => {
+            let package = deb::tools(&workspace, deb::Profile::Release)?;
+            println!("{}", workspace.show(&package));
         }
         Task::Demo(options) => {
             setup::ensure(&workspace, Need::BuildAndRun, cli.no_install)?;
             return demo::run(&workspace, options);
         }
+        Task::Prove(options) => return prove::run(&workspace, options, cli.no_install),
         Task::Bench(options) => bench::run(&workspace, options, cli.no_install)?,
+        Task::Soak(options) => {
+            setup::ensure(&workspace, Need::BuildAndRun, cli.no_install)?;
+            soak::run(&workspace, options)?;
+        }
         Task::Test { filter } => return check::run(&workspace, filter.as_deref(), cli.no_install),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn run_kernel(workspace: &Workspace, task: &KernelTask) -> Result<()> {
-    let (KernelTask::Build(source)
+    let (KernelTask::Build { source, .. }
     | KernelTask::Config(source)
     | KernelTask::Lint(source)
+    | KernelTask::Deb { source, .. }
     | KernelTask::Export { source, .. }) = task;
     let kernel = kernel::prepare(workspace, source.kernel_src.as_deref())?;
     match task {
-        KernelTask::Build(_) => {
+        KernelTask::Build {
+            controls,
+            distribution,
+            ..
+        } => {
             kernel.build(workspace)?;
+            if *controls {
+                kernel.build_controls(workspace)?;
+            }
+            if *distribution {
+                kernel.build_distribution(workspace)?;
+            }
         }
         KernelTask::Config(_) => {
             let make = kernel.make()?;
@@ -165,6 +224,11 @@ fn run_kernel(workspace: &Workspace, task: &KernelTask) -> Result<()> {
             hygiene::exported_checkpatch(workspace, &kernel)?;
             lint::kernel_clippy(&kernel)?;
             eprintln!("no findings");
+        }
+        KernelTask::Deb { config, .. } => {
+            for package in kernel_deb::build(workspace, &kernel, config)? {
+                println!("{}", workspace.show(&package));
+            }
         }
         KernelTask::Export { dir, .. } => {
             for patch in export::export(workspace, &kernel.source.layer(), dir)? {

@@ -13,12 +13,19 @@ const MIRRORS: &[(&str, &str)] = &[
     ("rust/kernel", "rust/kernel"),
     ("rust/helpers", "rust/helpers"),
     ("rust/tresor/asm", "drivers/crypto/tresor/asm"),
+    ("rust/tresor/include/asm", "arch/x86/include/asm"),
+    // Before the directory that it is in.
+    ("rust/amnesia/src", "drivers/crypto/tresor/src/amnesia"),
     ("rust/tresor/src", DRIVER_SRC),
     ("rust/tresor/Kconfig", "drivers/crypto/tresor/Kconfig"),
     ("rust/tresor/Makefile", "drivers/crypto/tresor/Makefile"),
+    (
+        "rust/tresor/livepatch-test.c",
+        "drivers/crypto/tresor/livepatch-test.c",
+    ),
 ];
 
-/// Parts of `rust/tresor/src` that only cargo compiles: the library's root, the reference in ordinary memory, and what links
+/// Parts of the driver's sources that only cargo compiles: the library's root, the reference in ordinary memory, and what links
 /// the engines into user space.
 const USER_ONLY: &[&str] = &["lib.rs", "reference.rs", "reference", "user.rs", "user"];
 
@@ -37,7 +44,8 @@ pub(crate) fn files(root: &Path) -> Result<Files> {
             files.insert(PathBuf::from(to), fs_err::read(&from)?);
         } else if from.is_dir() {
             for path in list(&from)?.into_iter().filter(|path| is_source(path)) {
-                if *to == DRIVER_SRC && USER_ONLY.iter().any(|user| path.starts_with(user)) {
+                if to.starts_with(DRIVER_SRC) && USER_ONLY.iter().any(|user| path.starts_with(user))
+                {
                     continue;
                 }
                 files.insert(Path::new(to).join(&path), fs_err::read(from.join(&path))?);
@@ -92,6 +100,9 @@ mod tests {
         let dir = tempfile::tempdir()?;
         for path in [
             "rust/kernel/crypto/skcipher.rs",
+            "rust/amnesia/src/lib.rs",
+            "rust/amnesia/src/mod.rs",
+            "rust/amnesia/src/wrapped.rs",
             "rust/tresor/Kconfig",
             "rust/tresor/src/tresor.rs",
             "rust/tresor/src/tresor.rs.orig",
@@ -111,6 +122,8 @@ mod tests {
             paths,
             [
                 "drivers/crypto/tresor/Kconfig",
+                "drivers/crypto/tresor/src/amnesia/mod.rs",
+                "drivers/crypto/tresor/src/amnesia/wrapped.rs",
                 "drivers/crypto/tresor/src/tresor.rs",
                 "rust/kernel/crypto/skcipher.rs"
             ]

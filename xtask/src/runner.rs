@@ -11,7 +11,14 @@ use std::time::{Duration, Instant};
 use crate::progress::clock;
 
 /// Prefixes of the names of all tests.
-pub(crate) const FAMILIES: &[&str] = &["unit::", "hygiene::", "qemu::"];
+pub(crate) const FAMILIES: &[&str] = &[
+    "unit::",
+    "hygiene::",
+    "package::",
+    "prove::",
+    "qemu::",
+    "bochs::",
+];
 
 /// Which tests the person asked for: those whose name contains the text.
 #[derive(Clone, Copy)]
@@ -60,6 +67,8 @@ pub(crate) struct Tally {
     passed: usize,
     failed: Vec<String>,
     skipped: usize,
+    /// What took its time, in the order of its beginning, and since when.
+    stages: Vec<(&'static str, Instant)>,
 }
 
 impl Tally {
@@ -83,6 +92,11 @@ impl Tally {
                 self.skipped += 1;
             }
         }
+    }
+
+    /// Tells that something begins that may take minutes; what began before has ended.
+    pub(crate) fn stage(&mut self, name: &'static str) {
+        self.stages.push((name, Instant::now()));
     }
 
     /// Runs one test here and records it.
@@ -132,13 +146,26 @@ impl Tally {
                 println!("  {name}");
             }
         }
-        println!("\n{}", self.summary());
+        println!("\n{}", self.times());
+        println!("{}", self.summary());
         // A filter that selects nothing must not look like success.
         if self.failed.is_empty() && self.passed > 0 {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
         }
+    }
+
+    /// How long each stage took.
+    fn times(&self) -> String {
+        let ends = self.stages.iter().skip(1).map(|&(_, begin)| begin);
+        let stages: Vec<_> = self
+            .stages
+            .iter()
+            .zip(ends.chain([Instant::now()]))
+            .map(|(&(name, begin), end)| format!("{name} {}", clock(end - begin)))
+            .collect();
+        stages.join(", ")
     }
 
     fn summary(&self) -> String {
@@ -197,6 +224,10 @@ mod tests {
         tally.failed.sort();
         assert_eq!(tally.failed, ["t0", "t1"]);
         assert_eq!(tally.summary(), "3 passed, 2 failed, 1 skipped");
+        assert_eq!(tally.times(), "");
+        tally.stage("a");
+        tally.stage("b");
+        assert_eq!(tally.times(), "a 0.0 s, b 0.0 s");
         assert_eq!(tally.finish(), ExitCode::FAILURE);
     }
 

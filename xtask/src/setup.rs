@@ -42,6 +42,18 @@ const RUN: &[&str] = &[
 /// Packages of test vectors that the unit tests read.
 const VECTORS: &[&str] = &["python3-cryptography-vectors"];
 
+/// Packages whose programs the unit tests run: stock cryptsetup beside tresorctl.
+const UNIT: &[&str] = &["cryptsetup-bin"];
+
+/// Packages that make packages of a kernel, and a Debian system to install ours on.
+const PACKAGES: &[&str] = &[
+    "debhelper",
+    "dpkg-dev",
+    "libdw-dev",
+    "mmdebstrap",
+    "python3",
+];
+
 /// Packages that make up QEMU: all of them must come from the same suite.
 const QEMU: &[&str] = &[
     "qemu-system-x86",
@@ -65,6 +77,10 @@ pub(crate) enum Need {
     BuildAndRun,
     /// Testing the engines with published vectors.
     Vectors,
+    /// Testing tresorctl.
+    Unit,
+    /// Making packages of a kernel, and testing ours on a new Debian system.
+    Packages,
 }
 
 impl Need {
@@ -74,6 +90,8 @@ impl Need {
             Self::Build => &[BUILD],
             Self::BuildAndRun => &[BUILD, RUN],
             Self::Vectors => &[VECTORS],
+            Self::Unit => &[UNIT],
+            Self::Packages => &[PACKAGES],
         };
         lists.iter().copied().flatten().copied()
     }
@@ -97,7 +115,7 @@ impl Found {
     }
 
     fn libclang_is_missing(&self, need: Need) -> bool {
-        need != Need::Vectors && !self.libclang
+        matches!(need, Need::Build | Need::BuildAndRun) && !self.libclang
     }
 
     fn qemu_is_missing(&self, need: Need) -> bool {
@@ -243,6 +261,7 @@ mod tests {
                 .iter()
                 .chain(RUN)
                 .chain(VECTORS)
+                .chain(PACKAGES)
                 .map(|&name| name.to_owned())
                 .collect(),
             libclang: true,
@@ -252,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_complete_machine_misses_nothing() {
-        for need in [Need::BuildAndRun, Need::Vectors] {
+        for need in [Need::BuildAndRun, Need::Vectors, Need::Unit, Need::Packages] {
             assert!(complete().missing(need).is_empty());
         }
     }
@@ -284,6 +303,9 @@ mod tests {
             .packages
             .retain(|name| !VECTORS.contains(&name.as_str()));
         assert!(found.missing(Need::BuildAndRun).is_empty());
+        assert!(found.missing(Need::Unit).is_empty());
+        found.packages.retain(|name| name != "cryptsetup-bin");
+        assert_eq!(found.missing(Need::Unit), UNIT);
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub(crate) const TREE: u64 = 4096 * MIB;
 /// A full build beside a tree that is there.
 pub(crate) const BUILD: u64 = 1536 * MIB;
 
+/// A build of one's own configuration, which may be that of a distribution, and its packages.
+pub(crate) const PACKAGES: u64 = 20 * 1024 * MIB;
+
 /// An incremental build.
 pub(crate) const REBUILD: u64 = 256 * MIB;
 

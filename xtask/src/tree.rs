@@ -40,6 +40,21 @@ impl Source {
         self.dir.join("out")
     }
 
+    /// Build directory of the control kernel.
+    pub(crate) fn controls(&self) -> PathBuf {
+        self.dir.join("out-controls")
+    }
+
+    /// Build directory of the kernel with what distributions turn on.
+    pub(crate) fn distribution(&self) -> PathBuf {
+        self.dir.join("out-distribution")
+    }
+
+    /// Where packages for people are built.
+    pub(crate) fn packages(&self) -> PathBuf {
+        self.dir.join("deb")
+    }
+
     /// Build directory of the lint run.
     pub(crate) fn lint(&self) -> PathBuf {
         self.dir.join("lint")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Verified I/O in the background: each thread writes its part of a block device, reads it back and compares, until it is stopped.
+//! Verified work in the background: each thread writes its part of a block device, reads it back and compares, until it is stopped;
+//! or runs a virtual machine that does so with its debug registers.
 //!
 //! O_DIRECT, so that every byte passes through the cipher in both directions.
 
@@ -17,6 +18,8 @@ use guest_init::protocol::LoadReport;
 use rustix::fs::OFlags;
 use rustix::thread::{sched_setaffinity, CpuSet};
 
+use crate::kvm;
+
 /// Bytes per read or write: several requests of dm-crypt at any sector size.
 const BLOCK: usize = 64 << 10;
 /// Alignment that O_DIRECT needs on any device here.
@@ -32,6 +35,8 @@ pub(crate) struct Load {
 struct Shared {
     stop: AtomicBool,
     verified: AtomicU64,
+    guest_rounds: AtomicU64,
+    nested_rounds: AtomicU64,
     errors: AtomicU64,
     first_error: Mutex<Option<String>>,
 }
@@ -80,10 +85,49 @@ impl Load {
         Ok(())
     }
 
+    /// Runs a virtual machine, bound to a CPU. Fails if there is no KVM.
+    pub(crate) fn start_guest(&mut self, cpu: usize, nested: bool) -> Result<()> {
+        let mut round: Box<dyn FnMut(u64) -> Result<()> + Send> = if nested {
+            let mut guest = kvm::nested::Nested::new()?;
+            Box::new(move |number| guest.round(number))
+        } else {
+            let mut guest = kvm::Guest::new()?;
+            Box::new(move |number| guest.round(number))
+        };
+        let shared = Arc::clone(&self.shared);
+        let thread = Builder::new().name("guest".into()).spawn(move || {
+            if let Err(error) = bind(Some(cpu)) {
+                shared.error(|| format!("binding to CPU {cpu}: {error}"));
+                return;
+            }
+            let rounds = if nested {
+                &shared.nested_rounds
+            } else {
+                &shared.guest_rounds
+            };
+            for number in 0.. {
+                match round(number) {
+                    Ok(()) => drop(rounds.fetch_add(1, Ordering::Relaxed)),
+                    Err(error) => {
+                        shared.error(|| format!("virtual machine on CPU {cpu}: {error:#}"));
+                        return;
+                    }
+                }
+                if shared.stop.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
     pub(crate) fn status(&self) -> LoadReport {
         LoadReport {
             threads: self.threads.iter().filter(|t| !t.is_finished()).count(),
             verified: self.shared.verified.load(Ordering::Relaxed),
+            guest_rounds: self.shared.guest_rounds.load(Ordering::Relaxed),
+            nested_rounds: self.shared.nested_rounds.load(Ordering::Relaxed),
             errors: self.shared.errors.load(Ordering::Relaxed),
             first_error: self
                 .shared

@@ -4,10 +4,17 @@
 //!
 //! If it fails, it says why on the console and ends, so that the kernel panics and the harness notices at once.
 
+mod breakpoint;
+mod hammer;
+mod kexec;
+mod kvm;
 mod load;
+mod perf;
 mod port;
 mod run;
 mod setup;
+mod spin;
+mod uevent;
 
 use std::io::{BufRead, BufReader, Write};
 
@@ -25,13 +32,16 @@ fn main() -> Result<()> {
     let port = port::open()?;
     let mut writer = port.try_clone().context("duplicating the port")?;
     let mut load = load::Load::default();
+    let mut uevents = uevent::Listener::default();
     send(&mut writer, &ready()?)?;
     for line in BufReader::new(port).lines() {
         let line = line.context("reading a request")?;
         let reply = match serde_json::from_str(&line) {
-            Ok(request) => answer(request, &mut load).unwrap_or_else(|error| Reply::Failed {
-                message: format!("{error:#}"),
-            }),
+            Ok(request) => {
+                answer(request, &mut load, &mut uevents).unwrap_or_else(|error| Reply::Failed {
+                    message: format!("{error:#}"),
+                })
+            }
             Err(error) => Reply::Failed {
                 message: format!("not a request: {error}"),
             },
@@ -57,7 +67,11 @@ fn send(writer: &mut impl Write, reply: &Reply) -> Result<()> {
     writer.write_all(&line).context("writing a reply")
 }
 
-fn answer(request: Request, load: &mut load::Load) -> Result<Reply> {
+fn answer(
+    request: Request,
+    load: &mut load::Load,
+    uevents: &mut uevent::Listener,
+) -> Result<Reply> {
     Ok(match request {
         Request::Run { argv, timeout_s } => run::run(&argv, timeout_s)?,
         Request::WriteFile { path, data } => {
@@ -83,8 +97,48 @@ fn answer(request: Request, load: &mut load::Load) -> Result<Reply> {
             load.start(&path, cpu, start, len)?;
             Reply::Done
         }
+        Request::StartGuest { nested, cpu } => {
+            load.start_guest(cpu, nested)?;
+            Reply::Done
+        }
+        Request::OccupyDebugRegisters => breakpoint::occupy_all()?,
+        Request::TryBreakpoint { how } => breakpoint::try_to_set(how)?,
         Request::LoadStatus => Reply::Load(load.status()),
         Request::StopLoad => Reply::Load(load.stop()),
+        Request::SpinOnStack { pointer } => {
+            spin::with_stack_pointer(pointer);
+            Reply::Done
+        }
+        Request::LoadKernel {
+            path,
+            initramfs,
+            cmdline,
+            on_crash,
+        } => {
+            kexec::load(&path, initramfs.as_deref(), cmdline, on_crash)?;
+            Reply::Done
+        }
+        Request::Kexec => kexec::start()?,
+        Request::OpenPerfEvent { flags } => perf::open(flags)?,
+        Request::CallDevice { number, data } => {
+            let (errno, data) = hammer::one_call(number, hex::decode(data)?)?;
+            Reply::Called {
+                errno,
+                data: hex::encode(data),
+            }
+        }
+        Request::Hammer {
+            seed,
+            threads,
+            calls,
+        } => Reply::Hammered(hammer::hammer(seed, threads, calls)?),
+        Request::ListenUevents => {
+            uevents.listen()?;
+            Reply::Done
+        }
+        Request::TakeUevents => Reply::Uevents {
+            events: uevents.take()?,
+        },
         Request::Reboot => reset()?,
     })
 }

@@ -9,7 +9,7 @@
 pub fn fill(seed: u64, offset: u64, buf: &mut [u8]) {
     debug_assert_eq!(offset % 8, 0);
     for (index, word) in (offset / 8..).zip(buf.chunks_mut(8)) {
-        word.copy_from_slice(&mix(seed, index).to_le_bytes()[..word.len()]);
+        word.copy_from_slice(&splitmix64(seed.rotate_left(32), index).to_le_bytes()[..word.len()]);
     }
 }
 
@@ -21,10 +21,9 @@ pub fn first_difference(seed: u64, offset: u64, buf: &[u8]) -> Option<u64> {
     Some(offset + at as u64)
 }
 
-fn mix(seed: u64, index: u64) -> u64 {
-    let mut z = seed
-        .rotate_left(32)
-        .wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+/// The number of this index, from 0, in the sequence of SplitMix64 that begins with `seed`.
+pub fn splitmix64(seed: u64, index: u64) -> u64 {
+    let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Name of the virtio-serial port.
 pub const PORT: &str = "tresor.agent";
 
+/// On the kernel's command line, before the name of the serial line that is used instead of the port.
+pub const LINE_PARAMETER: &str = "tresor.agent=";
+
 /// What the host asks the guest to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
@@ -62,12 +65,87 @@ pub enum Request {
         /// Bytes of its part (a multiple of 64 KiB).
         len: u64,
     },
+    /// Starts a thread that runs a virtual machine inside this one, which writes and reads back its debug registers until
+    /// [`Request::StopLoad`]. Reply: [`Reply::Done`].
+    StartGuest {
+        /// It starts a virtual machine in turn, which does that.
+        nested: bool,
+        /// CPU that the thread is bound to.
+        cpu: usize,
+    },
+    /// Tries to set a hardware breakpoint. Reply: [`Reply::Tried`].
+    TryBreakpoint {
+        /// In which way.
+        how: Breakpoint,
+    },
+    /// Puts addresses in DR0-DR3 of every CPU by perf breakpoints that stay until the machine ends. Reply: [`Reply::Done`].
+    OccupyDebugRegisters,
     /// What the load threads have done so far. Reply: [`Reply::Load`].
     LoadStatus,
     /// Ends all load threads. Reply: [`Reply::Load`] with their sum.
     StopLoad,
+    /// Computes for a while in user space with a stack pointer that points nowhere, for timer interrupts to push. Reply: [`Reply::Done`].
+    SpinOnStack {
+        /// The stack pointer.
+        pointer: u64,
+    },
+    /// Loads a kernel for kexec. Reply: [`Reply::Done`].
+    LoadKernel {
+        /// Image, a file in the guest.
+        path: String,
+        /// Its initramfs, another file, if it gets one.
+        initramfs: Option<String>,
+        /// Its command line.
+        cmdline: String,
+        /// It is started by a crash and not by [`Request::Kexec`].
+        on_crash: bool,
+    },
+    /// Starts the kernel that was loaded. No reply.
+    Kexec,
+    /// Opens a perf event of the CPU's cycles for a moment. Reply: [`Reply::PerfEvent`].
+    OpenPerfEvent {
+        /// The flags of `struct perf_event_attr`.
+        flags: u64,
+    },
+    /// One call of the driver's device. Reply: [`Reply::Called`].
+    CallDevice {
+        /// Its number.
+        number: u32,
+        /// The structure that it is given, in hex.
+        data: String,
+    },
+    /// Calls the driver's device at random. Reply: [`Reply::Hammered`].
+    Hammer {
+        /// Start of the random numbers.
+        seed: u64,
+        /// How many threads call.
+        threads: u64,
+        /// Calls of each.
+        calls: u64,
+    },
+    /// Keeps the kernel's uevents from now on. Reply: [`Reply::Done`].
+    ListenUevents,
+    /// Those that came since the last time. Reply: [`Reply::Uevents`].
+    TakeUevents,
     /// Syncs and resets the machine. No reply.
     Reboot,
+}
+
+/// The bit that every value has which a virtual machine writes to its DR0-DR3.
+pub const GUEST_VALUE: u64 = 1 << 62;
+
+/// A way to a hardware breakpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Breakpoint {
+    /// perf_event_open(2), a watchpoint on a variable.
+    Perf,
+    /// ptrace(2), a breakpoint in another program.
+    Ptrace,
+    /// KVM_SET_GUEST_DEBUG, a breakpoint in a virtual machine, set from outside.
+    GuestDebug,
+    /// A breakpoint that the software in a virtual machine sets for itself.
+    InsideGuest,
 }
 
 /// What the guest answers.
@@ -102,6 +180,32 @@ pub enum Reply {
         /// First byte that differs, none if all are equal.
         difference: Option<u64>,
     },
+    /// Result of an attempt to set a breakpoint.
+    Tried {
+        /// The kernel's error number if it refused.
+        errno: Option<i32>,
+        /// Whether the breakpoint fired.
+        fired: bool,
+    },
+    /// What the kernel said to a perf event.
+    PerfEvent {
+        /// The error's number, 0 if it was opened.
+        errno: i32,
+    },
+    /// What became of a call of the device.
+    Called {
+        /// The error's number, 0 if it succeeded.
+        errno: i32,
+        /// The structure after it, in hex.
+        data: String,
+    },
+    /// What became of calls at random.
+    Hammered(HammerReport),
+    /// What the kernel told udev.
+    Uevents {
+        /// Each event: `action@path`, then its variables `NAME=value`.
+        events: Vec<Vec<String>>,
+    },
     /// State of the load threads.
     Load(LoadReport),
     /// The request could not be carried out.
@@ -111,6 +215,17 @@ pub enum Reply {
     },
 }
 
+/// What became of calls at random.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HammerReport {
+    /// Calls that succeeded.
+    pub done: u64,
+    /// Calls that failed, with whatever error.
+    pub refused: u64,
+    /// Calls among those that succeeded that have locked the machine.
+    pub locks: u64,
+}
+
 /// Sum of what all load threads did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadReport {
@@ -118,7 +233,11 @@ pub struct LoadReport {
     pub threads: usize,
     /// Bytes written, read back and found equal.
     pub verified: u64,
-    /// Reads and writes that failed, and blocks that came back different.
+    /// Times that a virtual machine wrote all its debug registers and found in them what it wrote.
+    pub guest_rounds: u64,
+    /// The same of virtual machines in virtual machines.
+    pub nested_rounds: u64,
+    /// Reads and writes that failed, and blocks and registers that came back different.
     pub errors: u64,
     /// The first of these errors.
     pub first_error: Option<String>,

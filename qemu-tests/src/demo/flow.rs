@@ -12,8 +12,11 @@ use super::{terminal, DemoOptions, PassPhrase};
 use crate::console::{ACCEPTED, WRONG};
 use crate::enrollment::{random, Enrollment};
 use crate::machine::{Config, Machine};
-use crate::report::{Checked, Run, Step};
+use crate::registers;
+use crate::report::{Asleep, Checked, Run, Step};
+use crate::scan::Scanner;
 use crate::secrets::Secrets;
+use crate::sleep::{self, Sleep};
 use crate::volume::{disk, Files, Volume, STOCK, TRESOR};
 use crate::watch::Sight;
 
@@ -45,6 +48,7 @@ pub(super) struct Tresor {
     pub(super) ram_bytes: u64,
     pub(super) patterns: usize,
     pub(super) pass_phrase_searched: bool,
+    pub(super) asleep: Asleep,
     pub(super) sectors: Checked,
 }
 
@@ -60,7 +64,7 @@ impl<'a> Flow<'a> {
         })
     }
 
-    /// The whole life of a volume, with a reboot, under `tresor`.
+    /// The whole life of a volume, with a sleep, under `tresor`.
     pub(super) fn tresor(&self, config: &Config) -> Result<Tresor> {
         let mut steps = self.steps("tresor");
         let volume = Volume::new(TRESOR, KEY_BYTES, SECTOR_SIZE);
@@ -83,16 +87,17 @@ impl<'a> Flow<'a> {
             volume.mount(&mut guest)
         })?;
         steps.take("Write files", || FILES.write(&mut guest))?;
-        steps.take("Unmount and close", || {
-            volume.unmount(&mut guest)?;
-            volume.close(&mut guest)
+        steps.take("Suspend to RAM with the volume open", || {
+            sleep::fall_asleep(&mut machine, &mut guest, Sleep::ToRam)
         })?;
-        steps.take("Reboot", || machine.reboot(guest))?;
+        let asleep = steps.take(
+            "Read the registers of the sleeping machine, search all RAM",
+            || self.look_at_sleeper(&mut machine),
+        )?;
+        steps.take("Wake it up", || sleep::wake(&mut machine, Sleep::ToRam))?;
         steps.take("Type the pass phrase again", || self.unlock(&mut machine))?;
-        let mut guest = steps.take("Start the user space", || machine.guest())?;
-        let files = steps.take("Open the volume, read the files back and compare", || {
-            volume.open(&mut guest)?;
-            volume.mount(&mut guest)?;
+        let files = steps.take("Read the files back from the disk and compare", || {
+            sleep::finish(&mut machine, &mut guest)?;
             FILES.check(&mut guest)
         })?;
         let sight = steps.take(
@@ -121,8 +126,22 @@ impl<'a> Flow<'a> {
             ram_bytes: machine.ram_bytes(),
             patterns: sight.patterns,
             pass_phrase_searched: self.secrets.pass_phrase_counts(),
+            asleep,
             sectors,
             run: steps.into_run(&volume, sight, files),
+        })
+    }
+
+    fn look_at_sleeper(&self, machine: &mut Machine) -> Result<Asleep> {
+        let cpus = registers::parse(&machine.qmp.human(registers::COMMAND)?)?;
+        let empty = cpus.iter().filter(|cpu| *cpu.bytes() == [0; 32]);
+        let scanner = Scanner::new(self.secrets.patterns());
+        Ok(Asleep {
+            empty: Checked {
+                right: empty.count() as u64,
+                all: u64::from(machine.cpus()),
+            },
+            hits: scanner.scan_file(machine.ram())?,
         })
     }
 

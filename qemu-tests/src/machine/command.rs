@@ -9,16 +9,29 @@ use guest_init::protocol::PORT;
 
 use super::Config;
 
-/// On every command line: both consoles, and a panic resets, which ends QEMU.
-const CMDLINE: &str = "console=tty0 console=ttyS0,115200 panic=-1 loglevel=7";
+/// On every command line: both consoles; a panic resets, which ends QEMU; Linux does not panic because on a busy host the first ticks of its
+/// timer are late; and a CPU that is to start gets the 10 ms between INIT and SIPI that old CPUs needed, and a virtual one on a busy host too.
+pub(crate) const CMDLINE: &str =
+    "console=tty0 console=ttyS0,115200 panic=-1 loglevel=7 no_timer_check cpu_init_udelay=10000";
+
+/// The program.
+pub(crate) const QEMU: &str = "qemu-system-x86_64";
 
 pub(super) fn command(config: &Config, ram: &Path, sockets: &Path, dir: &Path) -> Command {
-    let mut command = Command::new("qemu-system-x86_64");
+    let mut command = match &config.qemu {
+        Some(programs) => programs.qemu(),
+        None => Command::new(QEMU),
+    };
     let mut arg = |option: &str, value: String| {
         command.args([option, &value]);
     };
-    arg("-accel", "tcg,thread=multi".into());
-    arg("-machine", "q35,memory-backend=ram".into());
+    if config.own_clock {
+        arg("-accel", "tcg,thread=single".into());
+        arg("-icount", "shift=1,sleep=off".into());
+    } else {
+        arg("-accel", "tcg,thread=multi".into());
+    }
+    arg("-machine", format!("{},memory-backend=ram", config.board));
     arg("-m", format!("{}M", config.memory_mib));
     arg(
         "-object",
@@ -41,7 +54,22 @@ pub(super) fn command(config: &Config, ram: &Path, sockets: &Path, dir: &Path) -
             "-drive",
             format!("if=none,id=disk{index},format=raw,cache=writeback,file={file}"),
         );
-        arg("-device", format!("virtio-blk-pci,drive=disk{index}"));
+        let queues = if config.one_queue {
+            ",num-queues=1"
+        } else {
+            ""
+        };
+        arg(
+            "-device",
+            format!("virtio-blk-pci,drive=disk{index}{queues}"),
+        );
+    }
+    if config.gdb {
+        let path = escaped(&sockets.join("gdb"));
+        arg("-gdb", format!("unix:{path},server=on,wait=off"));
+    }
+    for plugin in &config.plugins {
+        arg("-plugin", plugin.clone());
     }
     let log = escaped(&dir.join("serial.log"));
     for (name, more) in [
@@ -67,7 +95,7 @@ pub(super) fn command(config: &Config, ram: &Path, sockets: &Path, dir: &Path) -
 }
 
 /// A path inside a comma-separated option: QEMU wants commas doubled.
-fn escaped(path: &Path) -> String {
+pub(crate) fn escaped(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 

@@ -26,8 +26,12 @@ pub struct Figures {
     pub aeskeyfind_tresor: usize,
     /// Keys of ours that it found in the control.
     pub aeskeyfind_stock: usize,
-    /// Files read back intact after the reboot.
+    /// Files read back intact after the sleep.
     pub files_verified: u64,
+    /// DR0..DR3 of every CPU were empty while the machine slept.
+    pub registers_empty_asleep: bool,
+    /// Traces found while the machine slept.
+    pub asleep_hits: usize,
 }
 
 impl From<&Report> for Figures {
@@ -42,6 +46,8 @@ impl From<&Report> for Figures {
             aeskeyfind_tresor: report.tresor.aeskeyfind.ours,
             aeskeyfind_stock: report.stock.aeskeyfind.ours,
             files_verified: report.tresor.files.right,
+            registers_empty_asleep: report.asleep.empty.is_complete(),
+            asleep_hits: report.asleep.hits.len(),
         }
     }
 }
@@ -62,7 +68,7 @@ mod tests {
         report.stock.hits.truncate(3);
         assert_eq!(
             json(&report),
-            r#"{"secret_in_registers":true,"cpus":2,"ram_bytes":536870912,"patterns":995,"tresor_hits":0,"stock_hits":3,"aeskeyfind_tresor":0,"aeskeyfind_stock":2,"files_verified":24}"#
+            r#"{"secret_in_registers":true,"cpus":2,"ram_bytes":536870912,"patterns":995,"tresor_hits":0,"stock_hits":3,"aeskeyfind_tresor":0,"aeskeyfind_stock":2,"files_verified":24,"registers_empty_asleep":true,"asleep_hits":0}"#
         );
     }
 

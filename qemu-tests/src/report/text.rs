@@ -42,6 +42,16 @@ fn table(report: &Report) -> String {
             "(the same disk)",
         ),
         row(
+            "registers empty while asleep",
+            &format!("{} CPUs", of(report.asleep.empty)),
+            "(did not sleep)",
+        ),
+        row(
+            "traces of keys while asleep",
+            &report.asleep.hits.len().to_string(),
+            "(did not sleep)",
+        ),
+        row(
             "traces of keys in RAM",
             &tresor.hits.len().to_string(),
             &stock.hits.len().to_string(),

@@ -15,6 +15,8 @@ use crate::secrets::Family;
 pub enum Outcome {
     /// A trace of a secret is in RAM.
     FoundInRam,
+    /// The registers were not empty while the machine slept.
+    FoundInRegisters,
     /// The secret was not in the registers, or nothing was searched: nothing found means nothing.
     DoesNotCount,
     /// The same search does not see stock AES: it cannot be trusted.
@@ -29,6 +31,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Outcome::FoundInRam => "FAILED: key found in RAM",
+            Outcome::FoundInRegisters => "FAILED: key kept while asleep",
             Outcome::DoesNotCount => "DOES NOT COUNT",
             Outcome::ControlFailed => "CONTROL FAILED",
             Outcome::VolumeFailed => "FAILED: the volume is wrong",
@@ -56,6 +59,7 @@ impl Verdict {
     pub fn headline(&self) -> &'static str {
         match self.outcome {
             Outcome::FoundInRam => "Traces of the key were found in RAM.",
+            Outcome::FoundInRegisters => "The machine slept with the key in its registers.",
             Outcome::DoesNotCount => "This run proves nothing: the search did not happen while the secret was in the registers.",
             Outcome::ControlFailed => "This run proves nothing: the search missed a key that was in RAM.",
             Outcome::VolumeFailed => "The encrypted volume did not work as it must.",
@@ -68,6 +72,7 @@ impl Verdict {
 pub(super) fn of(report: &Report) -> Verdict {
     let mut problems = Vec::new();
     in_ram(report, &mut problems);
+    asleep(report, &mut problems);
     counts(report, &mut problems);
     control(report, &mut problems);
     volume(report, &mut problems);
@@ -99,6 +104,31 @@ fn in_ram(report: &Report, problems: &mut Problems) {
         problems.push((
             Outcome::FoundInRam,
             format!("aeskeyfind found {} of our keys", run.aeskeyfind.ours),
+        ));
+    }
+}
+
+/// A sleeping machine has no need of a key at all.
+fn asleep(report: &Report, problems: &mut Problems) {
+    let asleep = &report.asleep;
+    if let Some(first) = asleep.hits.first() {
+        problems.push((
+            Outcome::FoundInRam,
+            format!(
+                "the scan found {} traces of secrets while the machine slept, the first at {:#x}: {}",
+                asleep.hits.len(),
+                first.offset,
+                first.label
+            ),
+        ));
+    }
+    if !asleep.empty.is_complete() {
+        problems.push((
+            Outcome::FoundInRegisters,
+            format!(
+                "the debug registers of {} of {} CPUs were empty while the machine slept",
+                asleep.empty.right, asleep.empty.all
+            ),
         ));
     }
 }
@@ -151,7 +181,7 @@ fn control(report: &Report, problems: &mut Problems) {
 
 fn volume(report: &Report, problems: &mut Problems) {
     for (what, checked) in [
-        ("files read back after the reboot", report.tresor.files),
+        ("files read back after the sleep", report.tresor.files),
         (
             "files that stock AES reads with the same key",
             report.stock.files,
@@ -189,6 +219,21 @@ mod tests {
             |r| r.tresor.aeskeyfind.ours = 1,
             Outcome::FoundInRam,
             "aeskeyfind",
+        ),
+        (
+            |r| r.asleep.hits = r.stock.hits[..2].to_vec(),
+            Outcome::FoundInRam,
+            "while the machine slept",
+        ),
+        (
+            |r| r.asleep.empty.right = 1,
+            Outcome::FoundInRegisters,
+            "1 of 2 CPUs",
+        ),
+        (
+            |r| r.asleep.empty = Checked { right: 0, all: 0 },
+            Outcome::FoundInRegisters,
+            "0 of 0 CPUs",
         ),
         (
             |r| r.tresor.registers[1].holds_secret = false,

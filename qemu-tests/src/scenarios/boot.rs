@@ -60,6 +60,7 @@ pub(super) fn wrong_three_times_then_right(lab: &mut Lab<'_>) -> Result<()> {
 
 pub(super) fn no_slot_no_prompt(lab: &mut Lab<'_>) -> Result<()> {
     let mut config = lab.config_without_slot();
+    not_waiting(&mut config);
     lab.add_disks(&mut config, 64)?;
     let mut machine = lab.start(&config)?;
     let mut guest = machine.guest()?;
@@ -78,6 +79,7 @@ pub(super) fn empty_line(lab: &mut Lab<'_>) -> Result<()> {
 
 fn without_key(lab: &mut Lab<'_>, typed: &[u8]) -> Result<()> {
     let mut config = lab.config();
+    not_waiting(&mut config);
     lab.add_disks(&mut config, 64)?;
     let mut machine = lab.start(&config)?;
     machine.console.wait_prompt(PATIENCE)?;
@@ -114,6 +116,7 @@ fn unusable_slot(lab: &mut Lab<'_>, slot: &str) -> Result<()> {
         cmdline: format!("tresor.slot={slot}"),
         ..lab.config_without_slot()
     };
+    not_waiting(&mut config);
     lab.add_disks(&mut config, 64)?;
     let mut machine = lab.start(&config)?;
     machine.console.wait_for(DAMAGED, PATIENCE)?;
@@ -135,6 +138,11 @@ fn expect_no_prompt(machine: &Machine) -> Result<()> {
         machine.console.tail()
     );
     Ok(())
+}
+
+/// A machine on which requests fail while there is no S, so that something can be said about them.
+fn not_waiting(config: &mut Config) {
+    config.cmdline += " tresor.wait=0";
 }
 
 /// Without S: setkey works, encryption and decryption fail clearly, and not one byte, under a zero key or any other, reaches the disk.

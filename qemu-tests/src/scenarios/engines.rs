@@ -9,7 +9,7 @@ use super::lab::{excerpt, Lab, VOLUME};
 use crate::volume::{disk, Volume, TRESOR};
 
 /// What QEMU's TCG has instructions for: it has neither AVX-512 nor VPCLMULQDQ.
-const EMULATED: [Class; 3] = [Class::Avx, Class::Aesni, Class::Ssse3];
+pub(crate) const EMULATED: [Class; 3] = [Class::Avx, Class::Aesni, Class::Ssse3];
 
 pub(super) fn each_reads_what_another_wrote(lab: &mut Lab<'_>) -> Result<()> {
     let mut config = lab.config();
@@ -46,7 +46,7 @@ pub(super) fn each_reads_what_another_wrote(lab: &mut Lab<'_>) -> Result<()> {
 }
 
 /// The classes before this one, as the kernel's parameter wants them.
-fn faster_than(class: Class) -> String {
+pub(crate) fn faster_than(class: Class) -> String {
     Class::ALL
         .iter()
         .take_while(|&&other| other != class)

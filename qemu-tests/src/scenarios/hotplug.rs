@@ -15,7 +15,7 @@ use crate::volume::{Volume, TRESOR};
 use crate::watch;
 
 /// Bytes of each load thread's part.
-const PART: u64 = 2 << 20;
+pub(super) const PART: u64 = 2 << 20;
 
 /// A volume whose requests run on the CPU that submits them, so that binding a thread decides where the cipher runs.
 fn volume() -> Volume {
@@ -30,7 +30,7 @@ fn volume() -> Volume {
 }
 
 /// Opens it and makes sure that dm-crypt took the options: without them the CPU under test would do nothing.
-fn open(guest: &mut Guest) -> Result<Volume> {
+pub(super) fn open(guest: &mut Guest) -> Result<Volume> {
     let volume = volume();
     volume.open(guest)?;
     let table = guest.run_ok(&["dmsetup", "table", volume.name])?;

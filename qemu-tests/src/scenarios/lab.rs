@@ -3,16 +3,20 @@
 //! The workplace of one scenario: its directory, its pass phrase and slot, and the usual ways to start a machine.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Result};
 use fs_err as fs;
+use tresor::public_secret::PUBLIC_S;
 
+use super::results::Results;
 use super::Context;
 use crate::console::{ACCEPTED, WRONG};
 use crate::enrollment::{random, Enrollment, TEST_ITERATIONS};
 use crate::guest::Guest;
 use crate::machine::{Config, Machine};
+use crate::proof::Counts;
 use crate::volume::disk;
 use crate::watch;
 
@@ -29,10 +33,12 @@ pub(super) fn dir(context: &Context, name: &str) -> PathBuf {
 }
 
 pub(super) struct Lab<'a> {
-    context: &'a Context,
+    pub(super) context: &'a Context,
     pub(super) dir: PathBuf,
     pub(super) cpus: u32,
     pub(super) enrollment: Enrollment,
+    /// What was compared with the oracle so far.
+    pub(super) results: Results,
     machines: u32,
 }
 
@@ -48,6 +54,7 @@ impl<'a> Lab<'a> {
             dir: dir.into(),
             cpus,
             enrollment: Enrollment::new(b"correct horse battery", TEST_ITERATIONS)?,
+            results: Results::default(),
             machines: 0,
         })
     }
@@ -131,17 +138,35 @@ impl<'a> Lab<'a> {
         Ok(())
     }
 
-    /// No CPU has S, nor any other value.
+    /// No CPU has S, nor any other value. Waits for the kernel's self tests to take their public one away: without an unlock nothing else
+    /// in the boot does.
     pub(super) fn expect_no_secret(&self, machine: &mut Machine) -> Result<()> {
-        let answer = machine.qmp.human(crate::registers::COMMAND)?;
-        for cpu in crate::registers::parse(&answer)? {
+        let begin = Instant::now();
+        loop {
+            let answer = machine.qmp.human(crate::registers::COMMAND)?;
+            let cpus = crate::registers::parse(&answer)?;
+            if cpus.iter().all(|cpu| *cpu.bytes() == [0; 32]) {
+                return Ok(());
+            }
+            for cpu in &cpus {
+                ensure!(
+                    is_of_self_tests(&cpu.bytes()),
+                    "the debug registers of CPU {} are not empty",
+                    cpu.cpu
+                );
+            }
             ensure!(
-                *cpu.bytes() == [0; 32],
-                "the debug registers of CPU {} are not empty",
-                cpu.cpu
+                begin.elapsed() < PATIENCE,
+                "the self tests left their public key in the debug registers"
             );
+            sleep(Duration::from_millis(200));
         }
-        Ok(())
+    }
+
+    /// Leaves what was counted, with what was compared with the oracle so far, for the proof.
+    pub(super) fn leave_counts(&self, mut counts: Counts) -> Result<()> {
+        self.results.count(&mut counts);
+        counts.leave_in(&self.dir)
     }
 
     /// After success: the images go, the logs stay.
@@ -156,6 +181,14 @@ impl<'a> Lab<'a> {
     }
 }
 
+/// Whether each debug register is empty or holds its part of the public S of the self tests, which write one after the other.
+fn is_of_self_tests(registers: &[u8; 32]) -> bool {
+    registers
+        .chunks(8)
+        .zip(PUBLIC_S.chunks(8))
+        .all(|(register, public)| register == [0; 8] || register == public)
+}
+
 /// The lines of a kernel log that an error message should quote: what the driver said, and the last ones.
 pub(super) fn excerpt(log: &str) -> String {
     let count = log.lines().count();
@@ -166,4 +199,19 @@ pub(super) fn excerpt(log: &str) -> String {
         })
         .map(|(_, line)| format!("    {line}\n"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_of_self_tests, PUBLIC_S};
+
+    #[test]
+    fn only_empty_registers_and_the_public_key_are_waited_for() {
+        let mut half = PUBLIC_S;
+        half[8..24].fill(0);
+        assert!([[0; 32], PUBLIC_S, half].iter().all(is_of_self_tests));
+        let mut other = PUBLIC_S;
+        other[31] ^= 1;
+        assert!(!is_of_self_tests(&other) && !is_of_self_tests(&[1; 32]));
+    }
 }

@@ -5,13 +5,15 @@
 //! dm-crypt numbers data units for `plain64` in units of 512 bytes, for 4096-byte sectors too (that is what `--iv-large-sectors` changes).
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use fs_err as fs;
 use guest_init::pattern;
-use tresor::reference;
+use tresor::reference::{self, Aes};
+use zeroize::Zeroizing;
 
 use super::Files;
 use crate::initramfs::find_program;
@@ -44,18 +46,144 @@ pub fn decrypt(image: &Path, key: &[u8], sector_size: u32) -> Result<Vec<u8>> {
 /// computes. Returns the number of data units compared.
 pub fn expect_ciphertext(image: &Path, key: &[u8], sector_size: u32, seed: u64) -> Result<u64> {
     let on_disk = fs::read(image)?;
-    let mut expected = vec![0; on_disk.len()];
-    pattern::fill(seed, 0, &mut expected);
-    each_unit(&mut expected, sector_size, |tweak, unit| {
+    expect(image, &on_disk, sector_size, seed, |tweak, unit| {
+        reference::encrypt(key, tweak, unit)
+    })
+}
+
+/// How many data units at the start of an image, of which only the first `len` bytes were filled with test content, are those that the
+/// oracle computes.
+pub fn check_start(
+    image: &Path,
+    key: &[u8],
+    sector_size: u32,
+    seed: u64,
+    len: u64,
+) -> Result<Checked> {
+    let mut on_disk = fs::read(image)?;
+    on_disk.truncate(usize::try_from(len)?);
+    let (units, _) = compare(&on_disk, sector_size, seed, |tweak, unit| {
         reference::encrypt(key, tweak, unit)
     })?;
-    if let Some(at) = on_disk.iter().zip(&expected).position(|(a, b)| a != b) {
+    Ok(units)
+}
+
+/// Like [`check_start`]; fails unless all of them are, and returns their number.
+pub fn expect_start(
+    image: &Path,
+    key: &[u8],
+    sector_size: u32,
+    seed: u64,
+    len: u64,
+) -> Result<u64> {
+    let units = check_start(image, key, sector_size, seed, len)?;
+    ensure!(
+        units.is_complete(),
+        "the ciphertext on {} differs from the oracle's: {units:?}",
+        image.display()
+    );
+    Ok(units.all)
+}
+
+/// A mode, with the keys that the kernel derives in registers.
+pub enum BlockMode {
+    /// XTS, which is here for those who compare it along with the others.
+    Xts(Zeroizing<Vec<u8>>),
+    /// CBC; the IV is the number of the sector.
+    Cbc(Zeroizing<Vec<u8>>),
+    /// CBC; the IV is the number of the sector, encrypted with the second key.
+    EssivCbc(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>),
+}
+
+impl BlockMode {
+    fn encrypt(&self, number: &[u8; 16], sector: &mut [u8]) -> Result<()> {
+        let aes = |key: &[u8]| Aes::new(key).context("AES has no keys of this length");
+        match self {
+            Self::Xts(key) => {
+                reference::encrypt(key, number, sector).map_err(|error| anyhow!("{error}"))?;
+            }
+            Self::Cbc(key) => aes(key)?.cbc_encrypt(number, sector),
+            Self::EssivCbc(key, iv_key) => {
+                let mut iv = *number;
+                aes(iv_key)?.ecb_encrypt(&mut iv);
+                aes(key)?.cbc_encrypt(&iv, sector);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Like [`expect_ciphertext`] for the bytes `part` of an image, which are a volume of another mode.
+pub fn expect_ciphertext_of(
+    mode: &BlockMode,
+    image: &Path,
+    part: Range<u64>,
+    sector_size: u32,
+    seed: u64,
+) -> Result<u64> {
+    let on_disk = read_part(image, part)?;
+    expect(image, &on_disk, sector_size, seed, |number, sector| {
+        mode.encrypt(number, sector)
+    })
+}
+
+/// How many data units of a part of an image are those that the oracle computes in a mode.
+pub fn check_part(
+    mode: &BlockMode,
+    image: &Path,
+    part: Range<u64>,
+    sector_size: u32,
+    seed: u64,
+) -> Result<Checked> {
+    let on_disk = read_part(image, part)?;
+    let (units, _) = compare(&on_disk, sector_size, seed, |number, sector| {
+        mode.encrypt(number, sector)
+    })?;
+    Ok(units)
+}
+
+fn read_part(image: &Path, part: Range<u64>) -> Result<Vec<u8>> {
+    let whole = fs::read(image)?;
+    let bytes = whole
+        .get(part.start as usize..part.end as usize)
+        .with_context(|| format!("{} is shorter than {part:?}", image.display()))?;
+    Ok(bytes.to_vec())
+}
+
+/// Fails unless ciphertext is what `encrypt` makes of test content; returns the number of data units.
+fn expect<E: std::fmt::Display>(
+    image: &Path,
+    on_disk: &[u8],
+    sector_size: u32,
+    seed: u64,
+    encrypt: impl Fn(&[u8; 16], &mut [u8]) -> Result<(), E>,
+) -> Result<u64> {
+    let (units, difference) = compare(on_disk, sector_size, seed, encrypt)?;
+    if let Some(at) = difference {
         bail!(
             "the ciphertext on {} differs from the oracle's, first at byte {at}",
             image.display()
         );
     }
-    Ok(on_disk.len() as u64 / u64::from(sector_size))
+    Ok(units.all)
+}
+
+/// Compares ciphertext with what `encrypt` makes of test content: how many data units are equal, and the first byte that is not.
+fn compare<E: std::fmt::Display>(
+    on_disk: &[u8],
+    sector_size: u32,
+    seed: u64,
+    encrypt: impl Fn(&[u8; 16], &mut [u8]) -> Result<(), E>,
+) -> Result<(Checked, Option<usize>)> {
+    let mut expected = vec![0; on_disk.len()];
+    pattern::fill(seed, 0, &mut expected);
+    each_unit(&mut expected, sector_size, encrypt)?;
+    let unit = sector_size as usize;
+    let units = on_disk.chunks_exact(unit).zip(expected.chunks_exact(unit));
+    let right = units.filter(|(a, b)| a == b).count() as u64;
+    let all = (on_disk.len() / unit) as u64;
+    let difference = on_disk.iter().zip(&expected).position(|(a, b)| a != b);
+    Ok((Checked { right, all }, difference))
 }
 
 /// Decrypts the image by the oracle, takes the files from the ext4 in it and compares their data units with what was written. Fails if
@@ -173,6 +301,9 @@ mod tests {
             fs::write(&image, damaged).expect("write");
             let error = expect_ciphertext(&image, key, sector_size, 5).expect_err("damage");
             assert!(error.to_string().contains("8000"), "{error:#}");
+            let all = (8192 / sector_size).into();
+            let units = check_start(&image, key, sector_size, 5, 8192).expect("compare");
+            assert_eq!((units.right, units.all), (all - 1, all));
         }
     }
 

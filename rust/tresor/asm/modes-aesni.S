@@ -17,6 +17,7 @@
 	pxor	\t, \t
 	pinsrb	$0, (SRC), \t
 	pxor	\x, \t
+	DECLARE	block
 	pextrb	$0, \t, (DST)
 .endm
 

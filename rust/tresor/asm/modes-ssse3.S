@@ -19,7 +19,9 @@
 	movd	%eax, \t
 	pxor	\x, \t
 	pand	.Lfirst_byte(%rip), \t
+	DECLARE	byte
 	movd	\t, %eax
+	DECLARE	block
 	movb	%al, (DST)
 .endm
 

@@ -2,14 +2,14 @@
 /*
  * A public S in the home of S, for the crypto API's self tests before any pass phrase was asked
  *
- * Assembly, because only the windows write the home of S. Context for both: within
- * kernel_fpu_begin()/kernel_fpu_end(), process context.
+ * Assembly, because only the windows put anything into the home of S. Context: within
+ * kernel_fpu_begin()/kernel_fpu_end(), process context. tresor_clear_s() takes it away.
  */
 
 #include <linux/linkage.h>
 #include "window.inc"
 
-.text
+ENGINE_TEXT
 
 /* void tresor_set_public_s(const u8 s[32]): the public S on this CPU */
 SYM_FUNC_START(tresor_set_public_s)
@@ -19,10 +19,3 @@ SYM_FUNC_START(tresor_set_public_s)
 	WIPE_XMM
 	RET
 SYM_FUNC_END(tresor_set_public_s)
-
-/* void tresor_clear_s(void): this CPU has no S any more */
-SYM_FUNC_START(tresor_clear_s)
-	WIPE_XMM
-	CALL_WINDOW tresor_store_s
-	RET
-SYM_FUNC_END(tresor_clear_s)

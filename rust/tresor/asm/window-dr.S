@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The windows: the only code in which the register secret S is in general registers
+ * The home of S in the debug registers: the windows, which are the only code in which the register
+ * secret S is in general registers, and the routine that empties the home
  *
  * S is 256 bits.  Its home is DR0..DR3 of each CPU; x86 can move a debug register only to and from
  * a general register, so a piece of S must pass through one on its way to the vector registers.
@@ -13,23 +14,43 @@
  *   them on again if they were on.
  * - Only %rax and %rdx ever hold a piece of S, and both are zero at the RET.  No other general
  *   register is changed.
- * - No memory operand, no push, no call: so no #PF, #GP or #SS can occur between the first
- *   instruction and the RET.
+ * - No memory operand, no push, no call (see below: what cannot occur).
  * - Each routine may be started again from its first instruction at any moment: what it reads it
  *   has not changed.  An entry handler that finds its interrupted RIP in here can thus clear %rax
- *   and %rdx and point RIP at the routine's start.
+ *   and %rdx and point RIP at the routine's start (the guard: <asm/tresor-window.inc>).
  * - All of it lies in .tresor.window.text, which the kernel's linker script places between two
- *   symbols.
+ *   symbols, each routine in a block of its own.
+ *
+ * What can interrupt a window and is guarded: NMI, #MC, #DB, #DF, #VC.  What cannot occur, between
+ * the first instruction and the RET, and needs no guard:
+ *
+ * - IRQs: IF is clear after cli.  One that comes before cli finds no piece of S.
+ * - #PF, #SS, #AC, #GP for an address: there is no memory operand.  The code itself is in the
+ *   kernel's text, always mapped.  The RET reads the stack when both registers are zero.
+ * - #GP for the instruction: cli and moves of debug registers need CPL 0, which this is; DR7 is
+ *   written with its upper half zero (Intel SDM Vol. 2, MOV to debug registers).
+ * - #UD: DR4 and DR5 are not named, there is no LOCK prefix, nothing here needs more than SSE2, and
+ *   no alternatives or static calls are patched here.
+ * - #NM: CR0.TS is never set (the kernel switches the FPU eagerly).
+ * - #BP, #OF, #BR, #TS, #NP, #DE, #MF, #XM, #CP: no instruction for them.  Kprobes and ftrace keep
+ *   away (_ASM_NOKPROBE, no __fentry__).
+ * - SMI and VM exits save registers where the kernel does not reach: outside the threat model.
  *
  * DR7 is disabled before S is written (Intel SDM Vol. 3, 18.2.4): S as a breakpoint address would
  * fire, or fault when enabled. A read of DR0..DR3 while DR7.GD is clear cannot fault (SDM Vol. 3,
  * 18.2.2, and CPL is 0 here).
  *
  * In memory order S is DR0 || DR1 || DR2 || DR3, each little-endian.
+ *
+ * Emptying the home needs no window, as nothing of S is read: tresor_clear_s uses no vector
+ * register and no memory but for the flags, so that it can be called where no engine could run:
+ * from an IPI, an NMI or a panic. IRQs are off between its first and its last write: an engine in
+ * an interrupt would otherwise find one half of S, and encrypt with it.
  */
 
 #include <linux/linkage.h>
 #include <asm/asm.h>
+#include <asm/tresor-window.inc>
 
 .set S_LO,	%xmm0	// S bytes 0..15: DR0 (low half), DR1
 .set S_HI,	%xmm1	// S bytes 16..31: DR2 (low half), DR3
@@ -43,7 +64,7 @@
  *
  * Out: S in S_LO and S_HI.  Clobbers %rax, %rdx, TMP (all zero afterwards), flags; IRQs are off.
  */
-SYM_FUNC_START(tresor_load_s)
+TRESOR_WINDOW_BEGIN tresor_load_s
 	cli
 	movq	%dr0, %rax
 	movq	%dr1, %rdx
@@ -59,7 +80,7 @@ SYM_FUNC_START(tresor_load_s)
 	xorl	%eax, %eax
 	xorl	%edx, %edx
 	RET
-SYM_FUNC_END(tresor_load_s)
+TRESOR_WINDOW_END tresor_load_s
 _ASM_NOKPROBE(tresor_load_s)
 
 /*
@@ -68,7 +89,7 @@ _ASM_NOKPROBE(tresor_load_s)
  * In: S in S_LO and S_HI, both unchanged.  Clobbers %rax, %rdx, TMP (all zero afterwards), flags;
  * IRQs are off.
  */
-SYM_FUNC_START(tresor_store_s)
+TRESOR_WINDOW_BEGIN tresor_store_s
 	cli
 	movl	$DR7_OFF, %eax
 	movq	%rax, %dr7
@@ -86,5 +107,27 @@ SYM_FUNC_START(tresor_store_s)
 	xorl	%eax, %eax
 	xorl	%edx, %edx
 	RET
-SYM_FUNC_END(tresor_store_s)
+TRESOR_WINDOW_END tresor_store_s
 _ASM_NOKPROBE(tresor_store_s)
+
+/*
+ * void tresor_clear_s(void): this CPU has no S any more
+ *
+ * Any context, NMI included. An engine that this CPU was running when it was interrupted still has
+ * its round keys, and ends with a wipe as always. Clobbers %rax (zero afterwards), flags but IF.
+ */
+.section .noinstr.text, "ax", @progbits
+
+SYM_FUNC_START(tresor_clear_s)
+	pushfq
+	cli
+	movl	$DR7_OFF, %eax
+	movq	%rax, %dr7
+	xorl	%eax, %eax
+	movq	%rax, %dr0
+	movq	%rax, %dr1
+	movq	%rax, %dr2
+	movq	%rax, %dr3
+	popfq
+	RET
+SYM_FUNC_END(tresor_clear_s)

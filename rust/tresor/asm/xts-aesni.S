@@ -96,6 +96,7 @@
 .if \i < \n
 	HALVE	RUN, TMP
 	pxor	RUN, %xmm\i
+	DECLARE	block
 	movdqu	%xmm\i, 16*\i(DST)
 .endif
 .endr
@@ -187,7 +188,7 @@
 	RET
 .endm
 
-.text
+ENGINE_TEXT
 
 /*
  * int tresor_xts_aesni_enc_128(const u8 handle[80], const u8 *src, u8 *dst, size_t len, const u8

@@ -93,14 +93,18 @@
 	ON_BLOCKS 4, vpxor, LO0
 	ROUNDS	\enc, \bits, 4
 	vpxor	T, X0, X0
+	DECLARE	block
 	vmovdqu	X0, (DST)
 	vextractf128 $1, T0T2, KX
 	vpxor	T1, X1, X1
+	DECLARE	block
 	vmovdqu	X1, 16(DST)
 	vpxor	KX, X2, X2
+	DECLARE	block
 	vmovdqu	X2, 32(DST)
 	vextractf128 $1, T1T3, KX
 	vpxor	KX, X3, X3
+	DECLARE	block
 	vmovdqu	X3, 48(DST)
 	DOUBLE	T, KX, X0
 	addq	$64, SRC
@@ -111,7 +115,7 @@
 	jae	.Lfour\@
 .endm
 
-.text
+ENGINE_TEXT
 
 /*
  * int tresor_xts_avx_enc_128(const u8 handle[80], const u8 *src, u8 *dst, size_t len, const u8

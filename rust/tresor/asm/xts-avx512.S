@@ -133,6 +133,7 @@
 .endm
 .macro STORE_VECTOR enc, i, t, offset, step
 	LAST_ROUND \enc, \t, %zmm\i
+	DECLARE	block
 	vmovdqu64 %zmm\i, 64*\i + \offset(DST)
 .ifnb \step
 	MUL_ALPHA32 \t, \step, %zmm\i
@@ -183,8 +184,10 @@
 	CRYPT_VECTOR \enc, \bits, T0
 	vmovdqa	%xmm0, %xmm1
 	vmovdqu8 16(SRC), %xmm0{PART}	// before the store: DST may be SRC
+	DECLARE	block
 	vmovdqu8 %xmm1, 16(DST){PART}
 	CRYPT_VECTOR \enc, \bits, T1
+	DECLARE	block
 	vmovdqu	%xmm0, (DST)
 .endm
 
@@ -194,6 +197,7 @@
 	SET_WORD_MASKS
 	CALL_WINDOW tresor_load_s
 	vpor	%xmm0, %xmm1, %xmm2
+	DECLARE	verdict
 	vptest	%xmm2, %xmm2
 	jz	.Lno_s\@
 	UNWRAP	\bits
@@ -239,6 +243,7 @@
 .Lvector\@:
 	vmovdqu64 (SRC), %zmm0
 	CRYPT_VECTOR \enc, \bits, T0
+	DECLARE	block
 	vmovdqu64 %zmm0, (DST)
 	vmovdqa64 T1, T0
 	vmovdqa64 T2, T1
@@ -254,6 +259,7 @@
 	LOW_BITS BLOCK32, PART
 	vmovdqu64 (SRC), %zmm0{PART}{z}
 	CRYPT_VECTOR \enc, \bits, T0
+	DECLARE	block
 	vmovdqu64 %zmm0, (DST){PART}
 	leaq	(SRC, BLOCK, 8), SRC
 	leaq	(DST, BLOCK, 8), DST
@@ -310,7 +316,7 @@
 	jmp	.Lwipe\@
 .endm
 
-.text
+ENGINE_TEXT
 
 /* Arguments and result: xts-avx512.inc */
 SYM_FUNC_START(tresor_xts_avx512_enc_128)

@@ -105,6 +105,7 @@
 .else
 	LAST_ROUND \enc, KEY, %xmm\i
 .endif
+	DECLARE	block
 	vmovdqu	%xmm\i, 16*\i(DST)
 	MUL_ALPHA8 T\i, KLAST, %xmm\i
 .endr
@@ -121,8 +122,10 @@
 	CRYPT1	\enc, \bits, \t_first
 	vmovdqa	%xmm0, %xmm1
 	vmovdqu8 16(SRC), %xmm0{PART}	// before the store: DST may be SRC
+	DECLARE	block
 	vmovdqu8 %xmm1, 16(DST){PART}
 	CRYPT1	\enc, \bits, \t_second
+	DECLARE	block
 	vmovdqu	%xmm0, (DST)
 .endm
 
@@ -132,6 +135,7 @@
 	SET_WORD_MASKS
 	CALL_WINDOW tresor_load_s
 	vpor	%xmm0, %xmm1, %xmm2
+	DECLARE	verdict
 	vptest	%xmm2, %xmm2
 	jz	.Lno_s\@
 	UNWRAP	\bits
@@ -165,6 +169,7 @@
 .Lblock\@:
 	vmovdqu	(SRC), %xmm0
 	CRYPT1	\enc, \bits, T0
+	DECLARE	block
 	vmovdqu	%xmm0, (DST)
 	MUL_ALPHA8 T0, KLAST, %xmm1
 	vmovdqa	T0, %xmm1
@@ -204,7 +209,7 @@
 	RET
 .endm
 
-.text
+ENGINE_TEXT
 
 /* Arguments and result: xts-avx512.inc */
 SYM_FUNC_START(tresor_xts_avx512vl_enc_128)

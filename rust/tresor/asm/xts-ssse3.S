@@ -116,6 +116,7 @@
 .irp i, 0,1,2,3
 .if \i < \n
 	pxor	T, %xmm\i
+	DECLARE	block
 	movdqu	%xmm\i, 16*\i(DST)
 	DOUBLE	T, TMP
 .endif
@@ -175,7 +176,7 @@
 	RET
 .endm
 
-.text
+ENGINE_TEXT
 
 /*
  * int tresor_xts_ssse3_enc_128(const u8 handle[80], const u8 *src, u8 *dst, size_t len, const u8

@@ -168,11 +168,14 @@
 .Lsix\@:
 	CRYPT_PAIRS \enc, \bits, 3, \round
 	vpxor	T01, X01, X01
+	DECLARE	block
 	vmovdqu	X01, (DST)
 	ALPHA8	X01, T01, KX_Y
 	vpxor	T23, X23, X23
+	DECLARE	block
 	vmovdqu	X23, 32(DST)
 	vpxor	T45, X45, X45
+	DECLARE	block
 	vmovdqu	X45, 64(DST)
 	ALPHA2	T01, T45, X45
 	ALPHA8	T45, T23, KX_Y
@@ -203,7 +206,9 @@
 	CRYPT_PAIRS \enc, \bits, 2
 	vpxor	T01, X01, X01
 	vpxor	T23, X23, X23
+	DECLARE	block
 	vmovdqu	X01, (DST)
+	DECLARE	block
 	vmovdqu	X23, 32(DST)
 	vmovdqa	T45, T01
 	MOVE_ON	64
@@ -213,13 +218,14 @@
 	jb	.Lrest\@
 	CRYPT_PAIRS \enc, \bits, 1
 	vpxor	T01, X01, X01
+	DECLARE	block
 	vmovdqu	X01, (DST)
 	vmovdqa	T23, T01
 	MOVE_ON	32
 .Lrest\@:
 .endm
 
-.text
+ENGINE_TEXT
 
 /*
  * int tresor_xts_vaes_enc_128(const u8 handle[80], const u8 *src, u8 *dst, size_t len, const u8

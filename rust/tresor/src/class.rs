@@ -31,6 +31,10 @@ impl Class {
         Self::Ssse3,
     ];
 
+    /// The classes that have engines of the modes other than XTS, the fastest first. Wider ones
+    /// would only pay off where a disk uses these modes.
+    pub const OF_MODES: [Self; 2] = [Self::Aesni, Self::Ssse3];
+
     /// The name of the class, as in the symbols of its engine.
     pub const fn name(self) -> &'static str {
         match self {
@@ -74,6 +78,49 @@ macro_rules! xts_engines {
 }
 #[allow(unused_imports)]
 pub(crate) use xts_engines;
+
+/// Expands `$callback!` with the routines of the other modes, a line for each class that has them
+/// and each key size: ECB, CBC and CBC with ESSIV, to encrypt and to decrypt, and CTR. See
+/// asm/modes.inc. The one list of them, for the kernel and for user space.
+#[allow(unused_macros)] // by the library without engines
+macro_rules! mode_engines {
+    ($callback:ident) => {
+        $callback! {
+            Aesni Aes128:
+                tresor_ecb_aesni_enc_128, tresor_ecb_aesni_dec_128,
+                tresor_cbc_aesni_enc_128, tresor_cbc_aesni_dec_128,
+                tresor_essiv_cbc_aesni_enc_128, tresor_essiv_cbc_aesni_dec_128,
+                tresor_ctr_aesni_128;
+            Aesni Aes192:
+                tresor_ecb_aesni_enc_192, tresor_ecb_aesni_dec_192,
+                tresor_cbc_aesni_enc_192, tresor_cbc_aesni_dec_192,
+                tresor_essiv_cbc_aesni_enc_192, tresor_essiv_cbc_aesni_dec_192,
+                tresor_ctr_aesni_192;
+            Aesni Aes256:
+                tresor_ecb_aesni_enc_256, tresor_ecb_aesni_dec_256,
+                tresor_cbc_aesni_enc_256, tresor_cbc_aesni_dec_256,
+                tresor_essiv_cbc_aesni_enc_256, tresor_essiv_cbc_aesni_dec_256,
+                tresor_ctr_aesni_256;
+            Ssse3 Aes128:
+                tresor_ecb_ssse3_enc_128, tresor_ecb_ssse3_dec_128,
+                tresor_cbc_ssse3_enc_128, tresor_cbc_ssse3_dec_128,
+                tresor_essiv_cbc_ssse3_enc_128, tresor_essiv_cbc_ssse3_dec_128,
+                tresor_ctr_ssse3_128;
+            Ssse3 Aes192:
+                tresor_ecb_ssse3_enc_192, tresor_ecb_ssse3_dec_192,
+                tresor_cbc_ssse3_enc_192, tresor_cbc_ssse3_dec_192,
+                tresor_essiv_cbc_ssse3_enc_192, tresor_essiv_cbc_ssse3_dec_192,
+                tresor_ctr_ssse3_192;
+            Ssse3 Aes256:
+                tresor_ecb_ssse3_enc_256, tresor_ecb_ssse3_dec_256,
+                tresor_cbc_ssse3_enc_256, tresor_cbc_ssse3_dec_256,
+                tresor_essiv_cbc_ssse3_enc_256, tresor_essiv_cbc_ssse3_dec_256,
+                tresor_ctr_ssse3_256;
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use mode_engines;
 
 #[cfg(test)]
 mod tests {

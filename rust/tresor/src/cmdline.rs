@@ -8,11 +8,20 @@
 /// A value in double quotes loses them; text after a lone `--` is for init and is not searched. No
 /// such word: `None`.
 pub fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    line.split(|byte| byte.is_ascii_whitespace())
-        .take_while(|&word| word != b"--")
+    words(line)
         .filter_map(|word| word.strip_prefix(name)?.strip_prefix(b"="))
         .last()
         .map(unquoted)
+}
+
+/// Whether `word` is among the words of `line` that are not for init, without a value.
+pub fn has_word(line: &[u8], word: &[u8]) -> bool {
+    words(line).any(|other| other == word)
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| byte.is_ascii_whitespace())
+        .take_while(|&word| word != b"--")
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {
@@ -24,7 +33,16 @@ fn unquoted(value: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::value;
+    use super::{has_word, value};
+
+    #[test]
+    fn a_word_is_whole_and_not_for_init() {
+        assert!(has_word(b"a nohibernate\n", b"nohibernate"));
+        assert!(!has_word(
+            b"nohibernate=1 xnohibernate -- nohibernate",
+            b"nohibernate"
+        ));
+    }
 
     #[test]
     fn the_last_word_counts() {

@@ -2,18 +2,22 @@
 //! Handles: the public bytes from which, with the register secret S, an engine derives a volume key
 //! in registers.
 //!
-//! Volume key `K1 || K2 = mask XOR AES-256_S(iv + 0..)`, where the addition is on the first eight
-//! bytes of `iv`, little-endian, modulo 2^64. XTS-AES-256 takes four blocks of it, XTS-AES-128 the
-//! first two.
+//! Volume key `K = mask XOR AES-256_S(iv + 0..)`, where the addition is on the first eight bytes of
+//! `iv`, little-endian, modulo 2^64. XTS-AES-256 takes four blocks of it as `K1 || K2`, XTS-AES-128
+//! the first two, other modes the first 16, 24 or 32 bytes.
 
 use core::fmt;
 
 use super::kdf::{copy, Sha256};
 
-/// Domain separation: what is hashed before the bytes given to setkey.
-const DERIVED: &[u8; 16] = b"tresor-derived-1";
+/// Bytes of a tag.
+const TAG: usize = 16;
+/// Domain separation: what is hashed before the bytes given to setkey, for XTS,
+const DERIVED: &[u8; TAG] = b"tresor-derived-1";
+/// and for the modes of plain AES: the same 32 bytes are two different keys.
+const DERIVED_AES: &[u8; TAG] = b"tresor-aes-key-1";
 
-/// The cipher of a volume, told by the length of the key that setkey is given.
+/// The XTS cipher of a volume, told by the length of the key that setkey is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// XTS-AES-128: two keys of 16 bytes.
@@ -25,6 +29,24 @@ pub enum Variant {
 /// The bytes given to setkey are neither 32 nor 64 many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadLength {
+    /// How many there are.
+    pub bytes: usize,
+}
+
+/// The key size of AES in the modes that have one key: ECB, CBC, CTR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySize {
+    /// 16 bytes.
+    Aes128,
+    /// 24 bytes.
+    Aes192,
+    /// 32 bytes.
+    Aes256,
+}
+
+/// The bytes given to setkey are neither 16 nor 24 nor 32 many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadKeySize {
     /// How many there are.
     pub bytes: usize,
 }
@@ -60,34 +82,68 @@ impl Variant {
     }
 }
 
+impl KeySize {
+    /// Returns the key size of `bytes` bytes.
+    pub const fn from_key_len(bytes: usize) -> Result<Self, BadKeySize> {
+        match bytes {
+            16 => Ok(Self::Aes128),
+            24 => Ok(Self::Aes192),
+            32 => Ok(Self::Aes256),
+            _ => Err(BadKeySize { bytes }),
+        }
+    }
+
+    /// Returns the bytes of the key.
+    pub const fn key_len(self) -> usize {
+        match self {
+            Self::Aes128 => 16,
+            Self::Aes192 => 24,
+            Self::Aes256 => 32,
+        }
+    }
+}
+
 impl Handle {
-    /// Returns the handle of a derived key: any 32 or 64 bytes are one, so no setkey can destroy
-    /// anything.
+    /// Returns the handle of a derived key of XTS: any 32 or 64 bytes are one, so no setkey can
+    /// destroy anything.
     pub fn derived<H: Sha256>(key_bytes: &[u8]) -> Result<Self, BadLength> {
-        let digest = match Variant::from_key_len(key_bytes.len())? {
-            Variant::Aes128 => {
-                tagged_digest::<H, { DERIVED.len() + Variant::Aes128.key_len() }>(key_bytes)
-            }
-            Variant::Aes256 => {
-                tagged_digest::<H, { DERIVED.len() + Variant::Aes256.key_len() }>(key_bytes)
-            }
-        };
+        Ok(match Variant::from_key_len(key_bytes.len())? {
+            Variant::Aes128 => Self::tagged::<H, { TAG + 32 }>(DERIVED, key_bytes),
+            Variant::Aes256 => Self::tagged::<H, { TAG + 64 }>(DERIVED, key_bytes),
+        })
+    }
+
+    /// Returns the handle of a derived key of plain AES, for ECB, CBC and CTR: any 16, 24 or 32
+    /// bytes are one.
+    pub fn derived_aes<H: Sha256>(key_bytes: &[u8]) -> Result<Self, BadKeySize> {
+        Ok(match KeySize::from_key_len(key_bytes.len())? {
+            KeySize::Aes128 => Self::tagged::<H, { TAG + 16 }>(DERIVED_AES, key_bytes),
+            KeySize::Aes192 => Self::tagged::<H, { TAG + 24 }>(DERIVED_AES, key_bytes),
+            KeySize::Aes256 => Self::tagged::<H, { TAG + 32 }>(DERIVED_AES, key_bytes),
+        })
+    }
+
+    /// Returns the handle of the AES-256 key that encrypts the numbers of sectors by ESSIV, for the
+    /// bytes that setkey of the data's mode is given.
+    ///
+    /// It is [`derived_aes`](Self::derived_aes) of their SHA-256, as ESSIV has it.
+    pub fn derived_essiv<H: Sha256>(key_bytes: &[u8]) -> Self {
+        Self::tagged::<H, { TAG + 32 }>(DERIVED_AES, &H::digest(key_bytes))
+    }
+
+    /// The handle whose `iv` begins the digest of `tag` and `key_bytes`, together `LEN` bytes.
+    fn tagged<H: Sha256, const LEN: usize>(tag: &[u8; TAG], key_bytes: &[u8]) -> Self {
+        let mut message = [0; LEN];
+        copy(&mut message, tag.iter().chain(key_bytes));
         let mut iv = [0; 16];
-        copy(&mut iv, &digest);
-        Ok(Self { iv, mask: [0; 64] })
+        copy(&mut iv, &H::digest(&message));
+        Self { iv, mask: [0; 64] }
     }
 
     /// Returns the address of the 80 bytes, for an engine.
     pub const fn as_ptr(&self) -> *const u8 {
         core::ptr::from_ref(self).cast()
     }
-}
-
-/// Hashes [`DERIVED`] and `key_bytes`, together `LEN` bytes.
-fn tagged_digest<H: Sha256, const LEN: usize>(key_bytes: &[u8]) -> [u8; 32] {
-    let mut message = [0; LEN];
-    copy(&mut message, DERIVED.iter().chain(key_bytes));
-    H::digest(&message)
 }
 
 impl fmt::Display for BadLength {
@@ -100,4 +156,15 @@ impl fmt::Display for BadLength {
     }
 }
 
+impl fmt::Display for BadKeySize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the key has {} bytes; give 16 (AES-128), 24 (AES-192) or 32 (AES-256)",
+            self.bytes
+        )
+    }
+}
+
 impl core::error::Error for BadLength {}
+impl core::error::Error for BadKeySize {}

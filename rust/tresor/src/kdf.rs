@@ -68,8 +68,8 @@ pub fn salt_block(salt: &[u8; SALT]) -> [u8; BLOCK] {
 }
 
 /// Copies as many bytes as both have; unlike `copy_from_slice` it cannot panic.
-pub(super) fn copy<'a>(to: &mut [u8], from: impl IntoIterator<Item = &'a u8>) {
-    for (to, from) in to.iter_mut().zip(from) {
+pub fn copy<'a>(to: impl IntoIterator<Item = &'a mut u8>, from: impl IntoIterator<Item = &'a u8>) {
+    for (to, from) in to.into_iter().zip(from) {
         *to = *from;
     }
 }

@@ -12,7 +12,7 @@ use sha2::Digest;
 use std::vec::Vec;
 use zeroize::Zeroizing;
 
-use crate::handle::{Handle, Variant};
+use crate::handle::{Handle, KeySize, Variant};
 use crate::kdf;
 use crate::slot::Slot;
 
@@ -68,9 +68,14 @@ pub fn mac_key(slot: &Slot, p: &[u8; 32]) -> Secret {
 
 /// Returns the MAC of a slot's body under P.
 pub fn mac(slot: &Slot, p: &[u8; 32]) -> [u8; 16] {
-    let cipher = Aes256::new(GenericArray::from_slice(&*mac_key(slot, p)));
+    cbc_mac(&mac_key(slot, p), &slot.body_digest::<Sha256>())
+}
+
+/// Returns the CBC-MAC of a digest: the MAC of slots and of wrapped handles.
+pub fn cbc_mac(key: &[u8; 32], digest: &[u8; 32]) -> [u8; 16] {
+    let cipher = Aes256::new(key.into());
     let mut state = [0; 16];
-    for block in slot.body_digest::<Sha256>().chunks_exact(16) {
+    for block in digest.chunks_exact(16) {
         xor(&mut state, block);
         cipher.encrypt_block(GenericArray::from_mut_slice(&mut state));
     }
@@ -90,6 +95,26 @@ pub fn new_slot(
     let slot = Slot::new::<Sha256>(iterations, salt, iv, mask, [0; 16])?;
     let mac = mac(&slot, &pass_phrase_key(pass_phrase, &salt, iterations));
     Slot::new::<Sha256>(iterations, salt, iv, mask, mac)
+}
+
+/// Returns a slot that gives this S, or `None` if there are too few iterations: another pass phrase for
+/// the same secret.
+///
+/// `salt` and `iv` must be random for a real slot.
+pub fn slot_of(
+    s: &[u8; 32],
+    pass_phrase: &[u8],
+    iterations: u32,
+    salt: [u8; 16],
+    iv: [u8; 16],
+) -> Option<Slot> {
+    let p = pass_phrase_key(pass_phrase, &salt, iterations);
+    // What a slot without a mask gives is the key stream.
+    let unmasked = Slot::new::<Sha256>(iterations, salt, iv, [0; 32], [0; 16])?;
+    let mut mask = register_secret(&unmasked, &p);
+    xor(&mut *mask, s);
+    let slot = Slot::new::<Sha256>(iterations, salt, iv, *mask, [0; 16])?;
+    Slot::new::<Sha256>(iterations, salt, iv, *mask, mac(&slot, &p))
 }
 
 /// Returns whether the slot's MAC is right for this pass phrase.
@@ -125,15 +150,29 @@ pub fn unlock(slot: &Slot, pass_phrase: &[u8]) -> Result<Secret, UnlockError> {
 /// Returns the volume key `K1 || K2` of a handle under S: 32 bytes for XTS-AES-128, 64 for
 /// XTS-AES-256.
 pub fn volume_key(s: &[u8; 32], handle: &Handle, variant: Variant) -> Zeroizing<Vec<u8>> {
-    let mut key = Zeroizing::new(handle.mask[..variant.key_len()].to_vec());
-    for (index, block) in (0..).zip(key.chunks_exact_mut(16)) {
+    key_of(s, handle, variant.key_len())
+}
+
+/// Returns the AES key of a handle under S for the modes that have one key.
+pub fn aes_key(s: &[u8; 32], handle: &Handle, size: KeySize) -> Zeroizing<Vec<u8>> {
+    key_of(s, handle, size.key_len())
+}
+
+/// Returns the first `len` bytes of a handle's key under S, at most 64.
+///
+/// # Panics
+///
+/// If `len` is more.
+pub fn key_of(s: &[u8; 32], handle: &Handle, len: usize) -> Zeroizing<Vec<u8>> {
+    let mut key = Zeroizing::new(handle.mask[..len].to_vec());
+    for (index, block) in (0..).zip(key.chunks_mut(16)) {
         xor(block, &*key_stream(s, &handle.iv, index));
     }
     key
 }
 
-/// Returns two successive blocks of the key stream.
-fn two_blocks(key: &[u8; 32], iv: &[u8; 16], index: u64) -> Secret {
+/// Returns blocks `iv + index` and `iv + index + 1` of the key stream under `key`.
+pub fn two_blocks(key: &[u8; 32], iv: &[u8; 16], index: u64) -> Secret {
     let mut blocks = Zeroizing::new([0; 32]);
     let (first, second) = blocks.split_at_mut(16);
     first.copy_from_slice(&*key_stream(key, iv, index));

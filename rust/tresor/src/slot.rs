@@ -26,6 +26,8 @@ pub use error::{Field, SlotError};
 pub const TEXT_MAX: usize = VERSION.len() + KDF.len() + 10 + 2 * (SALT + 16 + 32 + 16 + CHECK) + 7;
 /// Least iterations that a slot may have.
 pub const ITERATIONS_MIN: u32 = 1000;
+/// Bytes of [`Slot::id`].
+pub const ID: usize = 8;
 /// Bytes of [`Slot::engine_block`].
 pub const ENGINE_BLOCK: usize = 16 + 32 + 32 + 16;
 
@@ -146,12 +148,20 @@ impl Slot {
         block
     }
 
-    fn expected_check<H: Sha256>(&self) -> [u8; CHECK] {
+    /// Returns a short name of this slot: the digest of the text up to and including the MAC, which
+    /// begins with the check.
+    pub fn id<H: Sha256>(&self) -> [u8; ID] {
         let mut text = Text::new();
         // As above.
         let _ = self.write_authenticated(&mut text);
+        let mut id = [0; ID];
+        copy(&mut id, &H::digest(text.as_bytes()));
+        id
+    }
+
+    fn expected_check<H: Sha256>(&self) -> [u8; CHECK] {
         let mut check = [0; CHECK];
-        copy(&mut check, &H::digest(text.as_bytes()));
+        copy(&mut check, &self.id::<H>());
         check
     }
 

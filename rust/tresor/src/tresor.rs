@@ -17,20 +17,25 @@ macro_rules! core_modules {
 }
 
 core_modules! {
+    /// Wrapped handles: a library of its own in user space.
+    amnesia,
     class,
     cmdline,
     handle,
     kdf,
     line,
+    machine,
+    phase,
     #[cfg(CONFIG_CRYPTO_SELFTESTS)]
     public_secret,
     slot,
+    uapi,
 }
 
 module! {
     type: kmod::Tresor,
     name: "tresor",
     authors: ["The tresor authors"],
-    description: "AES-XTS with a key that exists only in CPU registers",
+    description: "AES with a key that exists only in CPU registers",
     license: "GPL",
 }

@@ -15,12 +15,15 @@ mod cpu;
 mod modes;
 pub mod probe;
 mod unlock;
+mod wrap;
 mod xts;
 
 pub use crate::class::Class;
+pub use crate::handle::KeySize;
 pub use cpu::DISABLE;
-pub use modes::{KeySize, Mode, ModeError, Modes};
+pub use modes::{Mode, ModeError, Modes};
 pub use unlock::{Unlock, UnlockError};
+pub use wrap::{Wrap, WrapError, Wrapping};
 pub use xts::{Direction, Position, Units, Xts, XtsError};
 
 extern "C" {

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The XTS engine of each class against the vectors of NIST's Cryptographic Algorithm Validation
-//! Program. They are not committed: a Debian package has them.
+//! Program.
 
 mod common;
 
-use common::{for_each_class, handle_of_key, sector, DIRECTIONS};
+use common::{for_each_class, handle_of_key, rsp, sector, DIRECTIONS};
 use tresor::handle::Variant;
 use tresor::user::{self, Direction, Position, Xts};
 
 const S: [u8; 32] = *b"a register secret of tests only!";
-
-const PACKAGE: &str = "python3-cryptography-vectors";
-
-/// Where the package puts them.
-const DIRECTORY: &str = "/usr/lib/python3/dist-packages/cryptography_vectors/ciphers/AES/XTS";
 
 /// A file of vectors and what is in it.
 struct File {
@@ -29,22 +24,22 @@ struct File {
 /// IEEE 1619 has data units of any number of bits; a request to the driver is of bytes.
 const FILES: [File; 4] = [
     File {
-        path: "tweak-128hexstr/XTSGenAES128.rsp",
+        path: "XTS/tweak-128hexstr/XTSGenAES128.rsp",
         bytes: 800,
         bits: 200,
     },
     File {
-        path: "tweak-128hexstr/XTSGenAES256.rsp",
+        path: "XTS/tweak-128hexstr/XTSGenAES256.rsp",
         bytes: 600,
         bits: 400,
     },
     File {
-        path: "tweak-dataunitseqno/XTSGenAES128.rsp",
+        path: "XTS/tweak-dataunitseqno/XTSGenAES128.rsp",
         bytes: 800,
         bits: 200,
     },
     File {
-        path: "tweak-dataunitseqno/XTSGenAES256.rsp",
+        path: "XTS/tweak-dataunitseqno/XTSGenAES256.rsp",
         bytes: 600,
         bits: 400,
     },
@@ -73,23 +68,13 @@ impl Case {
 }
 
 impl File {
-    fn read(&self) -> String {
-        let path = format!("{DIRECTORY}/{}", self.path);
-        std::fs::read_to_string(&path).unwrap_or_else(|error| {
-            panic!(
-                "cannot read {path}: {error}; install the Debian package {PACKAGE}, as \
-                 `cargo xtask setup` does"
-            )
-        })
-    }
-
     /// The cases of whole bytes, after counting all.
     fn cases(&self) -> Vec<Case> {
-        let text = self.read();
+        let text = rsp::read(self.path);
         let (mut cases, mut bits) = (Vec::new(), 0);
         let sections = text.split_once("[DECRYPT]").unwrap();
         for (section, text) in [("ENCRYPT", sections.0), ("DECRYPT", sections.1)] {
-            for case in text.split("COUNT = ").skip(1) {
+            for case in rsp::cases(text) {
                 match self.case(section, case) {
                     Some(case) => cases.push(case),
                     None => bits += 1,
@@ -109,10 +94,7 @@ impl File {
     fn case(&self, section: &str, text: &str) -> Option<Case> {
         let count = text.lines().next().unwrap().trim();
         let name = format!("{} {section} {count}", self.path);
-        let field = |field: &str| {
-            text.lines()
-                .find_map(|line| line.trim().strip_prefix(field)?.strip_prefix(" = "))
-        };
+        let field = |name| rsp::field(text, name);
         let number = |text: &str| text.parse::<u64>().unwrap();
         let bytes = |text: &str| hex::decode(text).unwrap();
 

@@ -2,7 +2,7 @@
 //! Slot texts and handles: what is written is read back, and anything else is refused.
 
 use proptest::prelude::*;
-use tresor::handle::{BadLength, Handle, Variant};
+use tresor::handle::{BadKeySize, BadLength, Handle, KeySize, Variant};
 use tresor::kdf::Sha256 as _;
 use tresor::reference::Sha256;
 use tresor::slot::{Field, Slot, SlotError, ITERATIONS_MIN, TEXT_MAX};
@@ -177,6 +177,51 @@ fn other_key_lengths_are_no_handle() {
         assert_eq!(
             Handle::derived::<Sha256>(&vec![0; bytes]),
             Err(BadLength { bytes })
+        );
+    }
+}
+
+#[test]
+fn aes_handle_is_a_hash_with_a_tag_of_its_own() {
+    let sizes = [
+        (16, KeySize::Aes128),
+        (24, KeySize::Aes192),
+        (32, KeySize::Aes256),
+    ];
+    for (len, size) in sizes {
+        let key = vec![0x5a; len];
+        let handle = Handle::derived_aes::<Sha256>(&key).unwrap();
+        let expected = Sha256::digest(&[b"tresor-aes-key-1", &key[..]].concat());
+        assert_eq!(handle.iv, expected[..16]);
+        assert_eq!(handle.mask, [0; 64]);
+        assert_eq!(KeySize::from_key_len(len), Ok(size));
+        assert_eq!(size.key_len(), len);
+    }
+    // The one length that both take.
+    let key = [0x5a; 32];
+    assert_ne!(
+        Handle::derived::<Sha256>(&key).unwrap(),
+        Handle::derived_aes::<Sha256>(&key).unwrap()
+    );
+}
+
+#[test]
+fn essiv_handle_is_that_of_the_hash() {
+    for len in [16, 24, 32] {
+        let key = vec![0xa5; len];
+        assert_eq!(
+            Handle::derived_essiv::<Sha256>(&key),
+            Handle::derived_aes::<Sha256>(&Sha256::digest(&key)).unwrap()
+        );
+    }
+}
+
+#[test]
+fn other_key_lengths_are_no_aes_handle() {
+    for bytes in (0..=64).filter(|bytes| ![16, 24, 32].contains(bytes)) {
+        assert_eq!(
+            Handle::derived_aes::<Sha256>(&vec![0; bytes]),
+            Err(BadKeySize { bytes })
         );
     }
 }

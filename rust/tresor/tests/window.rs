@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Reads every instruction of the kernel's windows: the policy at the head of `asm/window-dr.S`,
-//! word by word.
+//! Reads every instruction of the kernel's windows, and of the routine that empties the home of S:
+//! the policy at the head of `asm/window-dr.S`, word by word.
 
-mod common;
-
-use common::audit::{reads, writes};
-use common::object::{functions, Function};
-use common::wipe::zeroed;
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
+use taint::object_file::functions;
+use taint::{reads, writes, zeroed_register, Function};
 
-/// The section that the kernel's linker script places between two symbols.
-const WINDOWS: &str = ".tresor.window.text";
+/// `TRESOR_WINDOW_ENTRY` of `include/asm/tresor-window.inc`.
+const ENTRY: u64 = 64;
 
 /// Returns what the window does against its policy.
 fn audit(window: &Function) -> Vec<String> {
@@ -90,26 +87,17 @@ fn audit(window: &Function) -> Vec<String> {
                             || used.register().full_register() == register)
                 })
         });
-        let cleared = last.is_some_and(|last| {
-            zeroed(last) == Some(register) || general_zeroed(last) == Some(register)
-        });
+        let zeroed = last.and_then(zeroed_register);
+        let cleared =
+            zeroed.is_some_and(|zeroed| zeroed == register || zeroed.full_register() == register);
         expect(cleared, &format!("{register:?} is not cleared"), ret);
     }
     broken
 }
 
-/// The general register that `instruction` sets to zero.
-fn general_zeroed(instruction: &Instruction) -> Option<Register> {
-    let same = instruction.op1_kind() == OpKind::Register
-        && instruction.op0_register() == instruction.op1_register();
-    let whole = instruction.op0_register().is_gpr32() || instruction.op0_register().is_gpr64();
-    (instruction.mnemonic() == Mnemonic::Xor && same && whole)
-        .then(|| instruction.op0_register().full_register())
-}
-
 fn windows() -> Vec<Function> {
-    let mut functions = functions(env!("TRESOR_KERNEL_OBJECTS"));
-    functions.retain(|function| function.section == WINDOWS);
+    let mut functions = functions(env!("TRESOR_KERNEL_OBJECTS")).unwrap();
+    functions.retain(Function::is_window);
     functions
 }
 
@@ -122,6 +110,22 @@ fn windows_keep_their_policy() {
     for window in &windows {
         assert_eq!(audit(window), Vec::<String>::new());
     }
+}
+
+/// What the guard in the kernel's entries relies on (`include/asm/tresor-window.inc`): wherever in a window an
+/// address is, its start is that address with another lowest byte.
+#[test]
+fn every_window_starts_where_the_guard_goes() {
+    let windows = windows();
+    for window in &windows {
+        let size = window.code.len() as u64;
+        for address in window.address..window.address + size {
+            assert_eq!(address & !0xff | ENTRY, window.address, "{}", window.name);
+        }
+    }
+    let blocks: std::collections::BTreeSet<u64> =
+        windows.iter().map(|window| window.address >> 8).collect();
+    assert_eq!(blocks.len(), windows.len(), "two windows share a block");
 }
 
 /// S's pieces go to and come from the debug registers in the order of the format.
@@ -218,6 +222,107 @@ fn control_every_change_is_noticed() {
                 "{}: {expected}: {found:?}",
                 window.name
             );
+        }
+    }
+}
+
+/// The routine that empties the home of S.
+fn clear() -> Function {
+    let mut functions = functions(env!("TRESOR_KERNEL_OBJECTS")).unwrap();
+    functions.retain(|function| function.name == "tresor_clear_s");
+    functions.pop().unwrap()
+}
+
+/// What the routine does, in order, and against its policy.
+fn audit_clear(clear: &Function) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut factory = InstructionInfoFactory::new();
+    let (mut irqs_off, mut rax, mut saved) = (false, None, false);
+    let mut emptied = Vec::new();
+    let mut expect = |holds: bool, what: &str, at: &Instruction| {
+        if !holds {
+            broken.push(format!("{what}: {at}"));
+        }
+    };
+    for at in &clear.instructions() {
+        match at.mnemonic() {
+            Mnemonic::Endbr64 | Mnemonic::Ret | Mnemonic::Nop => {}
+            Mnemonic::Pushfq => saved = true,
+            Mnemonic::Popfq => {
+                expect(saved, "restores flags that were not saved", at);
+                irqs_off = false;
+            }
+            Mnemonic::Cli => {
+                expect(saved, "turns IRQs off for good", at);
+                irqs_off = true;
+            }
+            Mnemonic::Mov if at.op0_register().is_dr() => {
+                let register = at.op0_register();
+                expect(irqs_off, "writes with IRQs on", at);
+                expect(
+                    at.op1_register() == Register::RAX,
+                    "writes something else",
+                    at,
+                );
+                let value = if register == Register::DR7 { 0x400 } else { 0 };
+                expect(rax == Some(value), "writes something else", at);
+                emptied.push(register);
+            }
+            Mnemonic::Mov if at.op1_kind() == OpKind::Immediate32 => {
+                expect(
+                    at.op0_register() == Register::EAX,
+                    "changes another register",
+                    at,
+                );
+                rax = Some(at.immediate32());
+            }
+            _ if zeroed_register(at) == Some(Register::EAX) => rax = Some(0),
+            _ => {
+                let info = factory.info(at);
+                let used = info.used_registers().iter().map(|used| used.register());
+                let used: Vec<_> = used.collect();
+                expect(false, &format!("is no part of emptying ({used:?})"), at);
+            }
+        }
+    }
+    let all = [
+        Register::DR7,
+        Register::DR0,
+        Register::DR1,
+        Register::DR2,
+        Register::DR3,
+    ];
+    if emptied != all {
+        broken.push(format!("empties {emptied:?}"));
+    }
+    if irqs_off {
+        broken.push("leaves IRQs off".to_owned());
+    }
+    broken
+}
+
+#[test]
+fn clear_empties_the_home_at_once() {
+    assert_eq!(audit_clear(&clear()), Vec::<String>::new());
+    assert_eq!(clear().section, ".noinstr.text");
+}
+
+#[test]
+fn control_every_change_of_clear_is_noticed() {
+    let clear = clear();
+    let skipped = [Mnemonic::Endbr64, Mnemonic::Ret];
+    for instruction in clear.instructions() {
+        if skipped.contains(&instruction.mnemonic()) {
+            continue;
+        }
+        let mut broken = clear.clone();
+        broken.replace(&instruction, &[]);
+        assert_ne!(audit_clear(&broken), Vec::<String>::new(), "{instruction}");
+        // pxor %xmm0, %xmm0; or a byte of it: nothing that belongs there.
+        let code = &[0x66, 0x0f, 0xef, 0xc0][..];
+        if instruction.len() >= code.len() {
+            broken.replace(&instruction, code);
+            assert_ne!(audit_clear(&broken), Vec::<String>::new(), "{instruction}");
         }
     }
 }

@@ -3,12 +3,32 @@
 
 use std::{io, ptr, slice};
 
-use anyhow::Context;
-use rustix::mm::{self, Advice, MapFlags, ProtFlags};
+use anyhow::{ensure, Context};
+use rustix::mm::{self, Advice, MapFlags, MlockAllFlags, ProtFlags};
 use zeroize::Zeroize;
 
 /// A page-aligned multiple of any page size, far more than a pass phrase has.
 const SIZE: usize = 1 << 16;
+
+/// Keeps every secret of this program out of swap, those too that pass through ordinary memory.
+///
+/// Where the program may not lock all of its memory, this is an error only if there is swap.
+pub(crate) fn keep_all_in_memory() -> anyhow::Result<()> {
+    // Without the privilege a limit would make later allocations fail.
+    if rustix::process::geteuid().is_root()
+        && mm::mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE).is_ok()
+    {
+        return Ok(());
+    }
+    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+    // The first line is a title.
+    ensure!(
+        swaps.lines().count() <= 1,
+        "this command has keys in memory, which could be swapped to the disk: run it as root, or turn \
+         swap off meanwhile (swapoff -a)"
+    );
+    Ok(())
+}
 
 /// Locked memory, all zero at first. It has no `Debug`, so that nothing prints it by accident.
 pub(crate) struct Locked {

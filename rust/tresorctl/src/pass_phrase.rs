@@ -19,7 +19,7 @@ pub(crate) struct PassPhrase {
 }
 
 /// Where a pass phrase comes from when it is not asked for.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Source {
     /// Read the pass phrase from this file ("-": standard input) instead of asking for it. A
     /// newline at its end is not part of it.
@@ -40,37 +40,18 @@ impl PassPhrase {
         Ok(first)
     }
 
+    /// Asks once on the terminal.
+    pub(crate) fn ask_once(prompt: &str) -> anyhow::Result<Self> {
+        Self::ask(&Terminal::new()?, prompt)
+    }
+
     /// Reads a file, or standard input if it is named "-".
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let (file, name): (OwnedFd, _) = if path == Path::new("-") {
-            let stdin =
-                rustix::io::dup(rustix::stdio::stdin()).context("cannot read standard input")?;
-            (stdin, "standard input".to_owned())
-        } else {
-            let name = path.display().to_string();
-            (
-                File::open(path)
-                    .with_context(|| format!("cannot open {name}"))?
-                    .into(),
-                name,
-            )
-        };
-        let mut memory = Locked::new()?;
-        let buffer = memory.bytes_mut();
-        let mut len = 0;
-        // Straight into locked memory: a buffered reader would keep a copy.
-        while len < buffer.len() {
-            match rustix::io::read(&file, &mut buffer[len..]) {
-                Ok(0) => break,
-                Ok(count) => len += count,
-                Err(Errno::INTR) => (),
-                Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
-            }
-        }
+        let (memory, mut len) = read_whole(path)?;
         if memory.bytes()[..len].ends_with(b"\n") {
             len -= 1;
         }
-        Self::new(memory, len).with_context(|| format!("bad pass phrase in {name}"))
+        Self::new(memory, len).with_context(|| format!("bad pass phrase in {}", name_of(path)))
     }
 
     /// The pass phrase.
@@ -110,5 +91,39 @@ impl PassPhrase {
             );
         }
         Ok(pass_phrase)
+    }
+}
+
+/// Reads a file, or standard input if it is named "-", into locked memory; returns the length. A file
+/// that is longer than the memory fills it.
+pub(crate) fn read_whole(path: &Path) -> anyhow::Result<(Locked, usize)> {
+    let name = name_of(path);
+    let file: OwnedFd = if path == Path::new("-") {
+        rustix::io::dup(rustix::stdio::stdin()).with_context(|| format!("cannot read {name}"))?
+    } else {
+        File::open(path)
+            .with_context(|| format!("cannot open {name}"))?
+            .into()
+    };
+    let mut memory = Locked::new()?;
+    let buffer = memory.bytes_mut();
+    let mut len = 0;
+    // Straight into locked memory: a buffered reader would keep a copy.
+    while len < buffer.len() {
+        match rustix::io::read(&file, &mut buffer[len..]) {
+            Ok(0) => break,
+            Ok(count) => len += count,
+            Err(Errno::INTR) => (),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
+        }
+    }
+    Ok((memory, len))
+}
+
+fn name_of(path: &Path) -> String {
+    if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
     }
 }

@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use anyhow::Context;
 use tresor::handle::{BadLength, Handle, Variant};
 use tresor::reference::{self, Sha256};
-use tresor::slot::Slot;
 
-use crate::check;
+use crate::failure::Failure;
 use crate::pass_phrase::PassPhrase;
+use crate::stored_slot::StoredSlot;
 
 /// Options of `secrets`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// The slot, with or without "tresor.slot=" before it.
-    #[arg(long, value_parser = check::parse)]
-    slot: Slot,
+    #[arg(long)]
+    slot: StoredSlot,
     /// Read the pass phrase from this file ("-": standard input).
     #[arg(long, value_name = "FILE")]
     pass_phrase_file: PathBuf,
@@ -28,7 +28,10 @@ pub(crate) struct Options {
 /// Prints S, and K1 and K2 of a handle, as lines of `NAME=HEX`.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let pass_phrase = PassPhrase::read(&options.pass_phrase_file)?;
-    let s = reference::unlock(&options.slot, pass_phrase.bytes())?;
+    let s = options
+        .slot
+        .unlock(pass_phrase.bytes())?
+        .ok_or(Failure::WrongPassPhrase)?;
     println!("S={}", hex::encode(*s));
     if let Some(path) = &options.handle_file {
         let key = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -46,8 +46,12 @@ fn facts(report: &Report) -> String {
             "keys found by Debian’s aeskeyfind, an attacker’s tool",
         ),
         (
+            report.asleep.hits.len().to_string(),
+            "traces of keys in RAM while the machine slept, its registers empty",
+        ),
+        (
             format!("{} of {}", files.right, files.all),
-            "files read back intact after a reboot",
+            "files read back intact after the machine had slept",
         ),
         (
             format!("{} of {}", stock_files.right, stock_files.all),
@@ -84,7 +88,8 @@ pub(super) fn registers(report: &Report) -> String {
     }
     format!(
         "<section>\n<h2>Where the key was instead</h2>\n\
-         <p>Read from outside, while the machine stood still for the search. The test computed the secret from the pass phrase on its own and compared all \
+         <p>Read from outside, while the machine stood still for the search. They are emptied when the machine goes to sleep, and filled when the \
+         pass phrase is typed again. The test computed the secret from the pass phrase on its own and compared all \
          256 bits; only the first and last two digits of each register are shown here.</p>\n<div class=\"scroll\">\n<table class=\"registers\">\n\
          <tr><th></th><th></th><th>DR0</th><th>DR1</th><th>DR2</th><th>DR3</th></tr>\n{rows}</table>\n</div>\n</section>\n"
     )
@@ -131,7 +136,7 @@ pub(super) fn limits(report: &Report) -> String {
     };
     format!(
         "<section>\n<h2>What this does not show</h2>\n<ul class=\"limits\">\n\
-         <li>The search saw memory at one moment. It does not rule out a trace that was there for a moment earlier, and was overwritten.</li>\n\
+         <li>The search saw memory at two moments, asleep and awake. It does not rule out a trace that was there for a moment earlier, and was overwritten.</li>\n\
          <li>It finds 8 bytes or more of a secret in a row, in plain or rearranged form; not shorter pieces, and not a form it does not know.</li>\n\
          <li>Keys only: files that are open are in memory in plain text, as on every computer.</li>\n\
          <li>The registers protect against someone who reads memory, not against someone who runs code in the kernel, in the firmware, or \

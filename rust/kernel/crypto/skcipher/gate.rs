@@ -21,21 +21,27 @@ use core::ptr;
 /// the condition is made true before [`open`](Self::open) and false after
 /// [`close`](Self::close).
 ///
-/// A parked request needs no memory but its own; its user decides how many requests it has under
-/// way. Nothing but [`open`](Self::open) ends the wait: a driver that gives up the condition opens
-/// the gate and lets the retries fail.
+/// A parked request needs no memory but its own, but its user has more to keep for it. So there is
+/// a limit, with the rules of the queues of the crypto API (`crypto_enqueue_request()`): a user who
+/// hands in a request beyond it gets `EBUSY`, which means that the request is accepted, but that he
+/// should wait with the next one until he is told. A user who has not said that he can do so
+/// (`CRYPTO_TFM_REQ_MAY_BACKLOG`) gets [`ENOSPC`], and the request is not accepted.
+///
+/// Nothing but [`open`](Self::open) ends the wait: a driver that gives up the condition opens the
+/// gate and lets the retries fail.
 ///
 /// # Examples
 ///
 /// ```
 /// use kernel::crypto::skcipher::Gate;
 ///
-/// static KEY_PRESENT: Gate = Gate::new();
+/// static KEY_PRESENT: Gate = Gate::new(100);
 ///
 /// assert!(!KEY_PRESENT.is_open());
 /// KEY_PRESENT.open();
 /// assert!(KEY_PRESENT.is_open());
 /// KEY_PRESENT.close();
+/// assert_eq!(KEY_PRESENT.waiting(), 0);
 /// ```
 ///
 /// # Invariants
@@ -45,6 +51,19 @@ use core::ptr;
 pub struct Gate {
     open: Atomic<bool>,
     parked: Atomic<*mut Retry>,
+    /// How many requests are parked. While one comes or goes, it is counted but not in the list.
+    waiting: Atomic<i32>,
+    limit: i32,
+}
+
+/// How a new request was taken.
+pub(super) enum Parked {
+    /// It waits.
+    Waiting,
+    /// It waits beyond the limit: its user is to be told when that is over.
+    Backlogged,
+    /// It does not wait, and is still the caller's.
+    Refused,
 }
 
 // SAFETY: The raw pointers are only exchanged atomically, and a `Retry` may be used from any
@@ -54,13 +73,25 @@ unsafe impl Send for Gate {}
 unsafe impl Sync for Gate {}
 
 impl Gate {
-    /// Returns a closed gate.
-    pub const fn new() -> Self {
+    /// Returns a closed gate before which `limit` requests can wait, but for those of users who can
+    /// be held up.
+    pub const fn new(limit: u32) -> Self {
         // INVARIANT: Nothing is parked yet.
         Self {
             open: Atomic::new(false),
             parked: Atomic::new(ptr::null_mut()),
+            waiting: Atomic::new(0),
+            limit: if limit > i32::MAX as u32 {
+                i32::MAX
+            } else {
+                limit as i32
+            },
         }
+    }
+
+    /// Returns how many requests wait at this moment.
+    pub fn waiting(&self) -> u32 {
+        self.waiting.load(Relaxed).unsigned_abs()
     }
 
     /// Returns whether the gate is open at this moment.
@@ -72,7 +103,7 @@ impl Gate {
     /// context.
     pub fn open(&self) {
         // Orders the store of `open` before the look at `parked` in `release()`; the counterpart
-        // is in `park()`. So one of the two sides sees the other.
+        // is in `push()`. So one of the two sides sees the other.
         self.open.xchg(true, Full);
         self.release();
     }
@@ -84,13 +115,47 @@ impl Gate {
         self.open.xchg(false, Full);
     }
 
-    /// Parks a request until the gate opens.
+    /// Parks a new request until the gate opens. `may_backlog` is whether its user can be held up.
     ///
     /// # Safety
     ///
-    /// `retry` must point to an armed retry that the caller gives up: it may be run before this
-    /// function returns.
-    pub(super) unsafe fn park(&self, retry: *mut Retry) {
+    /// `retry` must point to an armed retry that the caller gives up, unless it is refused: it may
+    /// be run before this function returns.
+    pub(super) unsafe fn park_new(&self, retry: *mut Retry, may_backlog: bool) -> Parked {
+        let full = self.waiting.fetch_add(1, Relaxed) >= self.limit;
+        if full && !may_backlog {
+            self.waiting.fetch_sub(1, Relaxed);
+            return Parked::Refused;
+        }
+        // SAFETY: The retry is still the caller's alone, who gives it up.
+        unsafe {
+            (*retry).backlogged = full;
+            self.push(retry);
+        }
+        if full {
+            Parked::Backlogged
+        } else {
+            Parked::Waiting
+        }
+    }
+
+    /// Parks a request once more that was accepted already, whatever the limit.
+    ///
+    /// # Safety
+    ///
+    /// As that of [`park_new`](Self::park_new).
+    pub(super) unsafe fn park_again(&self, retry: *mut Retry) {
+        self.waiting.add(1, Relaxed);
+        // SAFETY: Guaranteed by the caller.
+        unsafe { self.push(retry) };
+    }
+
+    /// Puts a retry in front of the list.
+    ///
+    /// # Safety
+    ///
+    /// As that of [`park_new`](Self::park_new).
+    unsafe fn push(&self, retry: *mut Retry) {
         let mut head = self.parked.load(Relaxed);
         loop {
             // SAFETY: The retry is still the caller's alone.
@@ -101,7 +166,7 @@ impl Gate {
                 Err(now) => head = now,
             }
         }
-        // A `park()` that came too late for `open()` sees the open gate, as the exchange above is
+        // A `push()` that came too late for `open()` sees the open gate, as the exchange above is
         // a full barrier.
         if self.is_open() {
             self.release();
@@ -129,14 +194,9 @@ impl Gate {
             // SAFETY: As above. `next` is read first, because `queue()` gives the retry away.
             unsafe {
                 oldest_first = (*retry).next;
+                self.waiting.fetch_sub(1, Relaxed);
                 Retry::queue(retry);
             }
         }
-    }
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self::new()
     }
 }

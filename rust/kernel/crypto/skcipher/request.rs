@@ -113,6 +113,11 @@ impl<T: Skcipher> Request<'_, T> {
         self.raw().base.flags & bindings::CRYPTO_TFM_REQ_MAY_SLEEP != 0
     }
 
+    /// Whether the user of the API can be held up when too many requests wait.
+    pub(super) fn may_backlog(&self) -> bool {
+        self.raw().base.flags & bindings::CRYPTO_TFM_REQ_MAY_BACKLOG != 0
+    }
+
     /// Whether an earlier run has asked for a retry.
     ///
     /// If so, the driver now runs in a workqueue.

@@ -3,6 +3,7 @@
 //! Serving requests, at once or later from a workqueue.
 
 use super::{
+    gate::Parked,
     registration,
     Completion,
     Direction,
@@ -69,6 +70,8 @@ pub(super) struct Retry {
     cpu: CpuId,
     direction: Direction,
     progress: usize,
+    /// Whether the user waits to be told that the request has left the backlog.
+    pub(super) backlogged: bool,
     /// Link of the list of a [`Gate`](super::Gate).
     pub(super) next: *mut Retry,
 }
@@ -101,6 +104,7 @@ impl Retry {
                 cpu,
                 direction,
                 progress,
+                backlogged: false,
                 next: core::ptr::null_mut(),
             });
             // The work item is always initialised anew. Otherwise the workqueue would remember
@@ -158,18 +162,42 @@ impl Retry {
         let (raw, answer) = unsafe {
             let raw = (*this).req;
             let (direction, progress) = ((*this).direction, (*this).progress);
+            if (*this).backlogged {
+                // The first of two calls, which does not end the request.
+                complete(raw, EINPROGRESS.to_errno());
+            }
             (raw, serve::<T>(raw, direction, Some(progress)))
         };
-        if let Some(result) = answer {
-            // SAFETY: The request is still ours, and is not used after this. Its callback expects
-            // softirqs to be off, as in a completion by an interrupt.
-            unsafe {
-                bindings::local_bh_disable();
-                bindings::skcipher_request_complete(raw.as_ptr(), to_errno(result));
-                bindings::local_bh_enable();
-            }
+        if let Answer::Complete(result) = answer {
+            // SAFETY: The request is still ours, and is not used after this.
+            unsafe { complete(raw, to_errno(result)) };
         }
     }
+}
+
+/// Calls the user's callback, which expects softirqs to be off, as in a completion by an interrupt.
+///
+/// # Safety
+///
+/// `raw` must be a request that belongs to the caller, who gives it up unless `code` is that of
+/// [`EINPROGRESS`].
+unsafe fn complete(raw: NonNull<bindings::skcipher_request>, code: c_int) {
+    // SAFETY: Guaranteed by the caller.
+    unsafe {
+        bindings::local_bh_disable();
+        bindings::skcipher_request_complete(raw.as_ptr(), code);
+        bindings::local_bh_enable();
+    }
+}
+
+/// What is to be said to the user of a request.
+enum Answer {
+    /// It is complete.
+    Complete(Result),
+    /// It was handed over for a retry, and must not be touched any more.
+    Later,
+    /// As [`Later`](Self::Later), and the user should wait until he is told.
+    Backlogged,
 }
 
 /// Returns the C form of a result.
@@ -194,13 +222,13 @@ pub(super) unsafe fn serve_new<T: Skcipher>(
     };
     // SAFETY: Guaranteed by the caller.
     match unsafe { serve::<T>(raw, direction, None) } {
-        Some(result) => to_errno(result),
-        None => EINPROGRESS.to_errno(),
+        Answer::Complete(result) => to_errno(result),
+        Answer::Later => EINPROGRESS.to_errno(),
+        Answer::Backlogged => EBUSY.to_errno(),
     }
 }
 
-/// Lets the driver serve a request, and returns the result to complete it with; or [`None`] if
-/// the request was handed over for a retry and must not be touched any more.
+/// Lets the driver serve a request, and hands it over for a retry if the driver asks for one.
 ///
 /// # Safety
 ///
@@ -210,7 +238,7 @@ unsafe fn serve<T: Skcipher>(
     raw: NonNull<bindings::skcipher_request>,
     direction: Direction,
     progress: Option<usize>,
-) -> Option<Result> {
+) -> Answer {
     // SAFETY: Guaranteed by the caller. The value is not used once the request is handed over.
     let mut req = unsafe { Request::<T>::from_raw(raw, progress) };
 
@@ -230,29 +258,35 @@ unsafe fn serve<T: Skcipher>(
         Direction::Decrypt => T::decrypt(ctx, &mut req),
     };
     let (cpu, gate) = match outcome {
-        Ok(Completion::Done) => return Some(Ok(())),
+        Ok(Completion::Done) => return Answer::Complete(Ok(())),
         // To the user of the API these two mean that the request is queued.
-        Err(e) if e == EINPROGRESS || e == EBUSY => return Some(Err(EIO)),
-        Err(e) => return Some(Err(e)),
+        Err(e) if e == EINPROGRESS || e == EBUSY => return Answer::Complete(Err(EIO)),
+        Err(e) => return Answer::Complete(Err(e)),
         Ok(Completion::RetryOn(cpu)) => (cpu, None),
         Ok(Completion::RetryAfter(gate)) => (CpuId::current(), Some(gate)),
     };
 
     if let Some(e) = req.broken() {
-        return Some(Err(e));
+        return Answer::Complete(Err(e));
     }
     let Some(queue) = queue else {
         warn_on!(true);
-        return Some(Err(EINVAL));
+        return Answer::Complete(Err(EINVAL));
     };
+    let (accepted, may_backlog) = (req.is_retry(), req.may_backlog());
     // SAFETY: An algorithm with a queue has request contexts of the right size. The request is the
-    // caller's, and neither it nor its context is used after this.
+    // caller's, and neither it nor its context is used after this unless it is refused.
     unsafe {
         let retry = Retry::arm::<T>(raw, queue, cpu, direction, req.progress());
         match gate {
             None => Retry::queue(retry),
-            Some(gate) => gate.park(retry),
+            Some(gate) if accepted => gate.park_again(retry),
+            Some(gate) => match gate.park_new(retry, may_backlog) {
+                Parked::Waiting => {}
+                Parked::Backlogged => return Answer::Backlogged,
+                Parked::Refused => return Answer::Complete(Err(ENOSPC)),
+            },
         }
     }
-    None
+    Answer::Later
 }

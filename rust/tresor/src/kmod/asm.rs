@@ -2,7 +2,8 @@
 
 //! The assembly routines, declared once, and safe functions around those that only move S.
 //!
-//! Each must run in a section in which the kernel may use the FPU; an [`FpuSection`] is the proof.
+//! Each but [`clear_s`] must run in a section in which the kernel may use the FPU; an
+//! [`FpuSection`] is the proof.
 //!
 //! They are called by name, never through a pointer: no entry of theirs is a target of indirect
 //! calls.
@@ -39,8 +40,8 @@ extern "C" {
     ) -> c_int;
 }
 
-#[cfg(CONFIG_CRYPTO_SELFTESTS)]
 extern "C" {
+    #[cfg(CONFIG_CRYPTO_SELFTESTS)]
     fn tresor_set_public_s(s: *const u8);
     fn tresor_clear_s();
 }
@@ -53,9 +54,11 @@ pub(crate) fn set_public_s(_fpu: &FpuSection, s: &[u8; 32]) {
     unsafe { tresor_set_public_s(s.as_ptr()) }
 }
 
-/// Takes the public S from this CPU.
-#[cfg(CONFIG_CRYPTO_SELFTESTS)]
-pub(crate) fn clear_s(_fpu: &FpuSection) {
-    // SAFETY: The routine uses only registers, and `_fpu` shows that it may.
+/// Takes S, whichever it is, from this CPU.
+///
+/// Context: any, NMI included.
+pub(crate) fn clear_s() {
+    // SAFETY: The routine writes zeros to the registers that are the home of S, and uses no other
+    // but %rax. It may be called anywhere.
     unsafe { tresor_clear_s() }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Asking for the pass phrase before init is started.
+//! Asking for the pass phrase before init is started, and again whenever S was lost.
 
-use core::fmt::Write;
+use core::{fmt::Write, ptr};
 use kernel::{
     fmt,
     prelude::*,
@@ -11,6 +11,7 @@ use kernel::{
 
 use super::{
     console::Consoles,
+    machine,
     parameter,
     prompt,
     sha256::KernelSha256, //
@@ -26,16 +27,44 @@ const SLOT_PARAMETER: &[u8] = b"tresor.slot";
 /// Set when the cipher is there, so that a key is of use.
 static READY: Atomic<bool> = Atomic::new(false);
 
+/// The slot of the command line, which lives as long as the kernel; null if there is none.
+static SLOT: Atomic<*mut Slot> = Atomic::new(ptr::null_mut());
+
 /// Tells that the cipher is registered.
 pub(crate) fn set_ready() {
     READY.store(true, ordering::Release);
 }
 
+/// The slot of the command line, if it is there and good. Context: any, after the boot.
+pub(crate) fn slot() -> Option<&'static Slot> {
+    // SAFETY: Null, or a slot that `keep()` has leaked and nobody changes.
+    unsafe { SLOT.load(ordering::Acquire).as_ref() }
+}
+
+/// Whether there is a slot on the command line, good or not. Context: any.
+pub(crate) fn is_configured() -> bool {
+    parameter::value(SLOT_PARAMETER).is_some()
+}
+
+/// Keeps a slot for [`slot`].
+fn keep(slot: Slot) -> Result<&'static Slot> {
+    let slot: &'static mut Slot = KBox::leak(KBox::new(slot, GFP_KERNEL)?);
+    let raw = ptr::from_mut(slot);
+    SLOT.store(raw, ordering::Release);
+    // SAFETY: Just leaked, and from here on only read.
+    Ok(unsafe { &*raw })
+}
+
 /// Called by kernel_init_freeable() when the root file system of the initramfs is there and nothing
 /// of it has run.
 #[no_mangle]
-#[link_section = ".init.text"]
 extern "C" fn tresor_unlock_at_boot() {
+    // Whether or not there is a slot: a volume that user space opens during the self tests would be
+    // encrypted with the public S.
+    #[cfg(CONFIG_CRYPTO_SELFTESTS)]
+    if READY.load(ordering::Acquire) {
+        super::selftest::wait();
+    }
     let Some(text) = parameter::value(SLOT_PARAMETER) else {
         return;
     };
@@ -43,26 +72,40 @@ extern "C" fn tresor_unlock_at_boot() {
         pr_err!("there is a slot, but no cipher (see above): not asking for a pass phrase\n");
         return;
     }
-    if let Err(error) = unlock(text) {
+    // A console may print what follows only in the middle of the prompt.
+    let log_before = prompt::log_end();
+    machine::report();
+    if let Err(error) = ask_first(text, log_before) {
         pr_err!("continuing without a key: {:?}\n", error);
     }
 }
 
-#[link_section = ".init.text"]
-#[inline(never)]
-fn unlock(text: &[u8]) -> Result {
-    let consoles = Consoles::open()?;
+fn ask_first(text: &[u8], log_before: u64) -> Result {
     match Slot::parse::<KernelSha256>(text) {
-        Ok(slot) => prompt::ask(&consoles, &slot),
+        Ok(slot) => prompt::ask(&Consoles::open()?, keep(slot)?, log_before),
         Err(error) => {
             pr_err!("slot damaged: {}\n", error);
             let _ = writeln!(
-                &consoles,
+                &Consoles::open()?,
                 "\ntresor: slot damaged: {error}; copy it again from where it was made"
             );
             Err(EINVAL)
         }
     }
+}
+
+/// Asks on all consoles for the pass phrase of the slot of the command line, as at boot: for a
+/// machine that was unlocked and has lost S since, because it slept. Returns when S is there or the
+/// person gave up.
+///
+/// A user space that reads from the same terminals must be frozen. Fails with `ENOENT` if there is
+/// no slot, with `ENODEV` if no console can be opened, and with what [`prompt::ask`] says.
+///
+/// Context: process context, sleeps.
+pub(crate) fn ask_again() -> Result {
+    let slot = slot().ok_or(ENOENT)?;
+    // Waking up has logged much just now.
+    prompt::ask(&Consoles::open()?, slot, 0)
 }
 
 impl fmt::Display for SlotError {

@@ -1,29 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The skcipher `xts(tresor)`.
+//! The skciphers: modes of operation of AES whose key is derived from S for each request.
+//!
+//! A [`Mode`] cuts a request into calls of its engine. What becomes of a request that finds no S is
+//! decided here, once for all of them.
+
+use core::marker::PhantomData;
 
 use kernel::{
-    cpu::CpuId,
     crypto::skcipher::{
-        Chunk,
         Completion,
         Request,
         Skcipher, //
     },
-    fpu,
+    fpu::{
+        self,
+        FpuSection, //
+    },
     prelude::*,
 };
 
 use super::{
-    engine::{
-        self,
-        Direction,
-        Run, //
-    },
-    sha256::KernelSha256,
-    state,
+    engine::Direction,
+    state::{self, Phase},
 };
-use crate::handle::{Handle, Variant};
+
+mod blocks;
+mod modes;
+mod wrapped;
+mod xts;
+
+pub(crate) use self::{
+    modes::{
+        Cbc,
+        Ctr,
+        Ecb,
+        EssivCbc, //
+    },
+    wrapped::{
+        Amnesia,
+        Paes,
+        WrappedCbc,
+        WrappedXts, //
+    },
+    xts::Xts,
+};
 
 /// Bytes of an AES block.
 const BLOCK: usize = 16;
@@ -32,34 +53,32 @@ const BLOCK: usize = 16;
 /// that have AES-NI, and some ten times that without.
 const SECTION: usize = 4096;
 
-/// What setkey left in a transform: a public handle.
-pub(crate) struct Key {
-    handle: Handle,
-    variant: Variant,
-}
-
-impl Key {
-    /// A derived key: any bytes of the right length are a handle.
-    fn derived(bytes: &[u8]) -> Result<Self> {
-        Ok(Self {
-            handle: Handle::derived::<KernelSha256>(bytes).map_err(|_| EINVAL)?,
-            variant: Variant::from_key_len(bytes.len()).map_err(|_| EINVAL)?,
-        })
-    }
-}
+/// The driver names of all ciphers.
+#[cfg(CONFIG_CRYPTO_SELFTESTS)]
+pub(crate) const DRIVER_NAMES: [&CStr; 9] = [
+    Xts::DRIVER_NAME,
+    Ecb::DRIVER_NAME,
+    Cbc::DRIVER_NAME,
+    EssivCbc::DRIVER_NAME,
+    Ctr::DRIVER_NAME,
+    WrappedXts::<Amnesia>::DRIVER_NAME,
+    WrappedXts::<Paes>::DRIVER_NAME,
+    WrappedCbc::<Amnesia>::DRIVER_NAME,
+    WrappedCbc::<Paes>::DRIVER_NAME,
+];
 
 /// This CPU has no S.
 const NO_S_HERE: Error = EAGAIN;
 
-/// Runs the engine over `run`, or fails with [`NO_S_HERE`] and changes nothing.
-///
-/// # Safety
-///
-/// As that of [`engine::crypt`].
-unsafe fn crypt_run(key: &Key, direction: Direction, run: &Run) -> Result {
+/// Runs an engine, which tells whether this CPU has S; or fails with [`NO_S_HERE`], and then the
+/// engine has written nothing.
+fn section(engine: impl FnOnce(&FpuSection) -> bool) -> Result {
+    #[cfg(CONFIG_CRYPTO_SELFTESTS)]
+    if super::selftest::wants_retry() {
+        return Err(NO_S_HERE);
+    }
     fpu::section(|fpu| {
-        // SAFETY: By this function's own safety requirement.
-        let has_s = unsafe { engine::crypt(fpu, direction, key.variant, &key.handle, run) };
+        let has_s = engine(fpu);
         state::note_this_cpu(has_s);
         if has_s {
             Ok(())
@@ -69,162 +88,83 @@ unsafe fn crypt_run(key: &Key, direction: Direction, run: &Run) -> Result {
     })?
 }
 
-/// How a request's data is cut into data units.
-#[derive(Clone, Copy)]
-struct Units {
-    /// Number of the first, as XTS takes it.
-    iv: [u8; BLOCK],
-    /// Bytes of each.
-    bytes: usize,
+/// What becomes of a request that found no S on its CPU: it goes to one that has it; if there is
+/// none, it waits, or fails with `ENOKEY` if that is wanted.
+fn without_s() -> Result<Completion> {
+    if let Some(cpu) = state::holder() {
+        return Ok(Completion::RetryOn(cpu));
+    }
+    state::note_loss();
+    // A self test that has lost its S does not get it back.
+    if state::fails_without_s() || state::phase() == Phase::SelfTest {
+        return Err(ENOKEY);
+    }
+    Ok(Completion::RetryAfter(&state::GATE))
 }
 
-impl Units {
-    /// Fails with `EINVAL` for data that XTS does not take: less than a block, or several data
-    /// units that are not whole numbers of blocks.
-    fn of(req: &Request<'_, XtsTresor>) -> Result<Self> {
-        let (len, bytes) = (req.cryptlen(), req.data_unit_size());
-        let whole = len.checked_rem(bytes) == Some(0);
-        if bytes < BLOCK || !whole || (bytes != len && bytes % BLOCK != 0) {
-            return Err(EINVAL);
-        }
-        Ok(Self {
-            iv: req.iv::<BLOCK>(),
-            bytes,
-        })
-    }
+/// A mode of operation, and the name and sizes (in bytes) of its algorithm; see [`Skcipher`].
+pub(crate) trait Mode: Sized + 'static {
+    const NAME: &'static CStr;
+    const DRIVER_NAME: &'static CStr;
+    const BLOCK_SIZE: usize = BLOCK;
+    const CHUNK_SIZE: usize = BLOCK;
+    const IV_SIZE: usize = BLOCK;
+    const MIN_KEY_SIZE: usize;
+    const MAX_KEY_SIZE: usize;
+    const DATA_UNITS: bool = false;
 
-    /// The IV of data unit `index`: it counts in the first eight bytes.
-    fn iv_of(&self, index: usize) -> [u8; BLOCK] {
-        let mut iv = self.iv;
-        if let Some(count) = iv.first_chunk_mut::<8>() {
-            *count = u64::from_le_bytes(*count)
-                .wrapping_add(index as u64)
-                .to_le_bytes();
-        }
-        iv
-    }
+    /// What setkey leaves in a transform: public handles.
+    type Key: Send + Sync + 'static;
 
-    /// As much of a chunk as one engine call takes: whole data units, or a run of one's blocks.
-    fn run_of(&self, chunk: &Chunk<'_>) -> Result<Run> {
-        let offset = chunk.offset();
-        let index = offset.checked_div(self.bytes).ok_or(EINVAL)?;
-        let within = offset.checked_rem(self.bytes).ok_or(EINVAL)?;
-        let room = chunk.len().min(SECTION);
-        let units = room
-            .checked_div(self.bytes)
-            .ok_or(EINVAL)?
-            .min(engine::max_units());
-        let (len, units) = if within == 0 && units > 0 {
-            (self.bytes, units)
-        } else {
-            let left = self.bytes.saturating_sub(within);
-            (room.min(left) / BLOCK * BLOCK, 1)
-        };
-        Ok(Run {
-            src: chunk.src(),
-            dst: chunk.dst(),
-            len,
-            iv: self.iv_of(index),
-            first_block: (within / BLOCK) as u64,
-            units: units as u64,
-        })
-    }
+    /// Returns the key for the bytes given to setkey. Fails with `EINVAL` if they are none: too few
+    /// or too many, or damaged. May sleep.
+    fn key(bytes: &[u8]) -> Result<Self::Key>;
+
+    /// Serves a request as far as this CPU can.
+    ///
+    /// Fails with [`NO_S_HERE`] if another one must go on, and then the request is in a state from
+    /// which the same function can: what was done is in its `progress()` and its IV.
+    fn crypt(key: &Self::Key, direction: Direction, req: &mut Request<'_, Cipher<Self>>) -> Result;
 }
 
-impl Run {
-    /// All its bytes.
-    fn bytes(&self) -> usize {
-        self.len.saturating_mul(self.units as usize)
-    }
-}
+/// The skcipher of a mode.
+pub(crate) struct Cipher<M>(PhantomData<M>);
 
-/// Serves one request as far as this CPU can.
-fn crypt(key: &Key, direction: Direction, req: &mut Request<'_, XtsTresor>) -> Result {
-    let units = Units::of(req)?;
-    let len = req.cryptlen();
-    if len <= SECTION {
-        if let Some(chunk) = req.linear() {
-            let run = units.run_of(&chunk)?;
-            if run.bytes() == len {
-                // SAFETY: A chunk is valid for its length, and source and destination of a request
-                // are the same or apart.
-                return unsafe { crypt_run(key, direction, &run) };
-            }
-        }
-    }
-
-    // Ciphertext stealing needs the last 17 to 31 bytes in one piece.
-    let tail = match len % BLOCK {
-        0 => 0,
-        partial => BLOCK | partial,
-    };
-    let head = len.checked_sub(tail).ok_or(EINVAL)?;
-    req.walk(head, |chunk| {
-        let run = units.run_of(chunk)?;
-        // SAFETY: As above; the walk gives chunks of at least one block.
-        unsafe { crypt_run(key, direction, &run)? };
-        Ok(run.bytes())
-    })?;
-    if tail == 0 {
-        return Ok(());
-    }
-    let mut buffer = [0; 2 * BLOCK];
-    let buffer = buffer.get_mut(..tail).ok_or(EINVAL)?;
-    req.read_at(head, buffer)?;
-    let run = Run {
-        src: buffer.as_ptr(),
-        dst: buffer.as_mut_ptr(),
-        len: tail,
-        iv: units.iv,
-        first_block: (head / BLOCK) as u64,
-        units: 1,
-    };
-    // SAFETY: The buffer is ours and has `tail` bytes; the engine works in place.
-    unsafe { crypt_run(key, direction, &run)? };
-    req.write_at(head, buffer)
-}
-
-/// `xts(tresor)`: XTS-AES whose key is derived from S for each request.
-pub(crate) struct XtsTresor;
-
-impl XtsTresor {
-    /// Serves a request, or says which CPU can.
+impl<M: Mode> Cipher<M> {
     fn serve(
-        key: &Option<Key>,
+        key: &Option<M::Key>,
         direction: Direction,
         req: &mut Request<'_, Self>,
     ) -> Result<Completion> {
         let key = key.as_ref().ok_or(ENOKEY)?;
-        match crypt(key, direction, req) {
+        match M::crypt(key, direction, req) {
             Ok(()) => Ok(Completion::Done),
-            Err(error) if error == NO_S_HERE => {
-                let cpu: CpuId = state::holder().ok_or(ENOKEY)?;
-                Ok(Completion::RetryOn(cpu))
-            }
+            Err(error) if error == NO_S_HERE => without_s(),
             Err(error) => Err(error),
         }
     }
 }
 
-impl Skcipher for XtsTresor {
-    type Context = Option<Key>;
+impl<M: Mode> Skcipher for Cipher<M> {
+    type Context = Option<M::Key>;
 
-    const NAME: &'static CStr = c"xts(tresor)";
-    const DRIVER_NAME: &'static CStr = c"xts-tresor";
+    const NAME: &'static CStr = M::NAME;
+    const DRIVER_NAME: &'static CStr = M::DRIVER_NAME;
     const PRIORITY: u32 = 400;
-    const BLOCK_SIZE: usize = BLOCK;
-    const MIN_KEY_SIZE: usize = Variant::Aes128.key_len();
-    const MAX_KEY_SIZE: usize = Variant::Aes256.key_len();
-    const IV_SIZE: usize = BLOCK;
+    const BLOCK_SIZE: usize = M::BLOCK_SIZE;
+    const CHUNK_SIZE: usize = M::CHUNK_SIZE;
+    const MIN_KEY_SIZE: usize = M::MIN_KEY_SIZE;
+    const MAX_KEY_SIZE: usize = M::MAX_KEY_SIZE;
+    const IV_SIZE: usize = M::IV_SIZE;
     const ASYNC: bool = true;
-    const DATA_UNITS: bool = true;
+    const DATA_UNITS: bool = M::DATA_UNITS;
 
     fn init() -> impl PinInit<Self::Context, Error> {
         Ok::<_, Error>(None)
     }
 
     fn set_key(mut context: Pin<&mut Self::Context>, bytes: &[u8]) -> Result {
-        context.set(Some(Key::derived(bytes)?));
+        context.set(Some(M::key(bytes)?));
         Ok(())
     }
 

@@ -1,30 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The terminals of all consoles (serial lines and the virtual terminal), for a prompt before there
-//! is a user space.
+//! The terminals of all consoles (serial lines and the virtual terminal), for a prompt while there
+//! is no user space, or none that runs.
 //!
-//! Every console that has a terminal is opened through a device node of our own in the root file
-//! system, which is removed at once. The terminals are set so that the line editor of n_tty
-//! collects a line without echo: it then erases its buffer when the line is read (zero_buffer() in
+//! Every console that has a terminal is opened through a device node that has no name: an inode of
+//! its own in a file system that is mounted nowhere. So it does not matter which directories there
+//! are, nor who has changed them. The terminals are set so that the line editor of n_tty collects a
+//! line without echo: it then erases its buffer when the line is read (zero_buffer() in
 //! drivers/tty/n_tty.c), and the tty core erases the others.
 
 use core::ptr;
 use kernel::{
     bindings,
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
     fmt,
-    prelude::*,
+    prelude::*, //
 };
 
+use self::node::Node;
 use crate::line::CTRL_C;
 
-/// The node through which a terminal is opened.
-const NODE: &CStr = c"/dev/tresor-console";
-/// Where it is.
-const NODE_DIR: &CStr = c"/dev";
+mod node;
 
 /// One open terminal, set for a pass phrase.
 ///
@@ -41,29 +36,9 @@ unsafe impl Send for Terminal {}
 
 impl Terminal {
     /// Opens the terminal with the device number `dev`.
-    ///
-    /// Lives in init text, as the functions it calls.
-    #[link_section = ".init.text"]
-    #[inline(never)]
-    fn open(dev: u32) -> Result<Self> {
-        let path = NODE.as_char_ptr();
-        let flags = (bindings::O_RDWR | bindings::O_NONBLOCK | bindings::O_NOCTTY) as i32;
-        // SAFETY: The paths are C strings. The task is the one that later becomes init, before it
-        // does.
-        let file = unsafe {
-            // The directory is there already in most root file systems; if it cannot be made, the
-            // next step fails.
-            bindings::init_mkdir(NODE_DIR.as_char_ptr(), 0o755);
-            to_result(bindings::init_mknod(
-                path,
-                (bindings::S_IFCHR | 0o600) as bindings::umode_t,
-                dev,
-            ))?;
-            let file = from_err_ptr(bindings::filp_open(path, flags, 0));
-            bindings::init_unlink(path);
-            file?
-        };
-        let file = ptr::NonNull::new(file).ok_or(ENODEV)?;
+    fn open(dev: bindings::dev_t) -> Result<Self> {
+        let flags = (bindings::O_RDWR | bindings::O_NONBLOCK | bindings::O_NOCTTY) as c_int;
+        let file = Node::new(dev)?.open(flags)?;
         // SAFETY: `file` is an open terminal: its private data is a tty_file_private with a tty
         // that lives as long as the file.
         let saved = unsafe { (*Self::tty(file)).termios };
@@ -179,9 +154,7 @@ pub(crate) struct Consoles {
 impl Consoles {
     /// Opens them. Fails with `ENODEV` if there is none.
     ///
-    /// Context: the task that becomes init, after the initramfs was unpacked.
-    #[link_section = ".init.text"]
-    #[inline(never)]
+    /// Context: process context, may sleep. Whoever else reads from the terminals must not run.
     pub(crate) fn open() -> Result<Self> {
         let mut terminals = KVec::new();
         for dev in devices()? {
@@ -228,8 +201,8 @@ impl fmt::Write for &Consoles {
     }
 }
 
-/// The device numbers, for mknod(), of all registered consoles that have a terminal.
-fn devices() -> Result<KVec<u32>> {
+/// The device numbers of all registered consoles that have a terminal.
+fn devices() -> Result<KVec<bindings::dev_t>> {
     let mut devices = KVec::with_capacity(8, GFP_KERNEL)?;
     // SAFETY: Between lock and unlock no console comes or goes, so the list can be walked and the
     // consoles' callbacks called, as show_console_dev() does for /proc/consoles. The console lock
@@ -244,6 +217,12 @@ fn devices() -> Result<KVec<u32>> {
             if let Some(device) = (*console).device {
                 let driver = device(console, &mut index);
                 if !driver.is_null() {
+                    // Of the virtual terminals, which begin at tty1, the one on the screen: after a
+                    // sleep that is not the one on which the boot was.
+                    #[cfg(CONFIG_VT)]
+                    if (*driver).major as u32 == bindings::TTY_MAJOR && (*driver).minor_start == 1 {
+                        index = bindings::fg_console;
+                    }
                     let dev =
                         device_number((*driver).major, (*driver).minor_start.wrapping_add(index));
                     // No room left: more consoles than anybody types on.
@@ -258,8 +237,8 @@ fn devices() -> Result<KVec<u32>> {
     Ok(devices)
 }
 
-/// A device number as mknod() takes it: see new_encode_dev() in include/linux/kdev_t.h.
-fn device_number(major: i32, minor: i32) -> u32 {
-    let (major, minor) = (major as u32, minor as u32);
-    (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
+/// A device number as the kernel has it: MKDEV() in include/linux/kdev_t.h.
+fn device_number(major: c_int, minor: c_int) -> bindings::dev_t {
+    const MINOR_BITS: u32 = 20;
+    ((major as bindings::dev_t) << MINOR_BITS) | minor as bindings::dev_t
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The XTS engine of this machine: the fastest of those that its CPUs can run.
+//! The XTS engine of this machine: the fastest of those that its CPUs can run. Those of the other
+//! modes are in [`modes`].
 //!
 //! Which one is decided once, before the cipher is registered. A call is a chain of well-predicted
 //! comparisons and a direct call; there is no pointer to an engine that could be bent.
@@ -18,6 +19,8 @@ use crate::{
     class::{xts_engines, Class},
     handle::{Handle, Variant},
 };
+
+pub(crate) mod modes;
 
 /// Command line parameter: classes that are not to be used, comma-separated. For tests.
 const DISABLE_PARAMETER: &[u8] = b"tresor.disable";
@@ -109,10 +112,19 @@ macro_rules! dispatch {
 
 xts_engines!(dispatch);
 
-/// Chooses the engine. Fails with `ENODEV`, and says why, if there is none for this machine.
+/// Which ciphers have an engine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Available {
+    /// XTS alone, because classes are disabled.
+    Xts,
+    /// All modes.
+    AllModes,
+}
+
+/// Chooses the engines. Fails with `ENODEV`, and says why, if there is none for this machine.
 ///
-/// Context: before the cipher is registered.
-pub(crate) fn choose() -> Result {
+/// Context: before the ciphers are registered.
+pub(crate) fn choose() -> Result<Available> {
     let disabled = parameter::value(DISABLE_PARAMETER).unwrap_or(b"");
     let class = Class::ALL
         .into_iter()
@@ -123,7 +135,10 @@ pub(crate) fn choose() -> Result {
     };
     CLASS.store(class as u32, ordering::Release);
     pr_info!("engine: {}\n", class.name());
-    Ok(())
+    Ok(match modes::choose(disabled) {
+        Ok(()) => Available::AllModes,
+        Err(_) => Available::Xts,
+    })
 }
 
 /// Whether all CPUs have what the engine of a class uses, and the kernel saves its registers.
@@ -193,6 +208,11 @@ pub(crate) fn max_units() -> usize {
 fn class() -> Class {
     let number = CLASS.load(ordering::Relaxed) as usize;
     Class::ALL.get(number).copied().unwrap_or(Class::Aesni)
+}
+
+/// The name of the class in use. Context: any.
+pub(crate) fn name() -> &'static str {
+    class().name()
 }
 
 /// Encrypts or decrypts with a key derived from `handle` and S. False if this CPU has no S: then

@@ -14,7 +14,15 @@ use crate::cmdline;
 
 /// The value of a parameter, if it is there. Context: any.
 pub(crate) fn value(name: &[u8]) -> Option<&'static [u8]> {
+    cmdline::value(line(), name)
+}
+
+/// Whether a word without a value is there. Context: any.
+pub(crate) fn has_word(word: &[u8]) -> bool {
+    cmdline::has_word(line(), word)
+}
+
+fn line() -> &'static [u8] {
     // SAFETY: The command line is a C string that lives as long as the kernel and does not change.
-    let line = unsafe { CStr::from_char_ptr(bindings::saved_command_line) };
-    cmdline::value(line.to_bytes(), name)
+    unsafe { CStr::from_char_ptr(bindings::saved_command_line) }.to_bytes()
 }

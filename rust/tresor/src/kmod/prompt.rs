@@ -15,7 +15,9 @@ use kernel::{
 
 use super::{
     console::Consoles,
-    unlock::{self, Outcome, PassPhrase},
+    machine,
+    pass_phrase::PassPhrase,
+    unlock::{self, Outcome},
 };
 use crate::{
     line::{self, Line},
@@ -26,9 +28,13 @@ const PROMPT: &[u8] = b"\nTresor pass phrase: ";
 const WORKING: &[u8] = b"\ntresor: deriving the key ...\n";
 const ACCEPTED: &[u8] = b"tresor: pass phrase accepted\n";
 const WRONG: &[u8] = b"tresor: wrong pass phrase\n";
+const LOCKED: &[u8] = b"tresor: locked again meanwhile; the pass phrase is needed once more\n";
 const TOO_LONG: &[u8] = b"\ntresor: a pass phrase has at most 512 bytes\n";
 const WITHOUT: &[u8] =
-    b"\ntresor: continuing without a key; encrypted volumes stay closed until the next boot\n";
+    b"\ntresor: continuing without a key; encrypted volumes wait until tresorctl unlock\n";
+const REFUSED: &[u8] =
+    b"\ntresor: not asking for a pass phrase: the machine lacks what tresor.require= names; \
+      see the log\n";
 const WAIT: &[u8] = b"tresor: too many wrong pass phrases; wait before the next one\n";
 
 /// How often the terminals are looked at.
@@ -45,20 +51,23 @@ const MAX_DELAY_S: i64 = 64;
 
 /// Asks on the consoles until the pass phrase is right or the person gives up.
 ///
-/// Nothing that was typed stays in the terminals.
+/// Nothing that was typed stays in the terminals. Log lines after `log_before` may not have reached
+/// the consoles yet, and cover the prompt: it is then repeated.
+///
+/// Fails with `EPERM`, without asking, if the machine lacks what it is required to have.
 ///
 /// Context: process context, sleeps.
-pub(crate) fn ask(consoles: &Consoles, slot: &Slot) -> Result {
+pub(crate) fn ask(consoles: &Consoles, slot: &Slot, log_before: u64) -> Result {
+    machine::check_required().inspect_err(|_| consoles.write(REFUSED))?;
     // Before anything is asked, so that what was typed can be taken away whatever happens.
     let mut rest = PassPhrase::new()?;
-    let result = ask_until_answered(consoles, slot);
+    let result = ask_until_answered(consoles, slot, log_before);
     consoles.discard(rest.bytes());
     result
 }
 
-fn ask_until_answered(consoles: &Consoles, slot: &Slot) -> Result {
+fn ask_until_answered(consoles: &Consoles, slot: &Slot, mut log_before: u64) -> Result {
     let mut wrong: u32 = 0;
-    let mut log_before = log_end();
     loop {
         let mut pass = PassPhrase::new()?;
         let line = read_line(consoles, pass.bytes(), log_before);
@@ -67,7 +76,7 @@ fn ask_until_answered(consoles: &Consoles, slot: &Slot) -> Result {
         match line {
             Line::PassPhrase(len) => {
                 consoles.write(WORKING);
-                match unlock::unlock(slot, pass, len)? {
+                match unlock::unlock(slot, &mut pass, len)? {
                     Outcome::Unlocked(cpus) => {
                         pr_info!(
                             "pass phrase accepted, the key is in DR0-DR3 of {} CPUs\n",
@@ -81,6 +90,14 @@ fn ask_until_answered(consoles: &Consoles, slot: &Slot) -> Result {
                         pr_warn!("wrong pass phrase ({})\n", wrong);
                         consoles.write(WRONG);
                         delay(consoles, wrong);
+                    }
+                    Outcome::Wiped => {
+                        pr_warn!("locked while the key was derived\n");
+                        consoles.write(LOCKED);
+                    }
+                    Outcome::OtherSecret => {
+                        pr_err!("the slot gives another key than before\n");
+                        return Err(EEXIST);
                     }
                     Outcome::ZeroSecret => {
                         pr_err!("this slot cannot be used: make a new one with tresorctl\n");
@@ -147,8 +164,8 @@ fn read_line(consoles: &Consoles, buffer: &mut [u8], log_before: u64) -> Line {
     }
 }
 
-/// The number of the next line of the kernel log.
-fn log_end() -> u64 {
+/// The number of the next line of the kernel log. Context: any.
+pub(crate) fn log_end() -> u64 {
     let mut iter = bindings::kmsg_dump_iter::default();
     // SAFETY: `iter` is valid for writes.
     unsafe { bindings::kmsg_dump_rewind(&mut iter) };

@@ -5,8 +5,8 @@ use core::ptr;
 use std::vec::Vec;
 
 use super::{cpu, probe, Direction};
-use crate::class::Class;
-use crate::handle::Handle;
+use crate::class::{mode_engines, Class};
+use crate::handle::{Handle, KeySize};
 
 /// The last argument is the handle of ESSIV's key: other modes do not read it.
 type ModeFn =
@@ -23,17 +23,6 @@ pub enum Mode {
     Ctr,
 }
 
-/// The key size of AES.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeySize {
-    /// 16 bytes.
-    Aes128,
-    /// 24 bytes.
-    Aes192,
-    /// 32 bytes.
-    Aes256,
-}
-
 /// Why an engine did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModeError {
@@ -43,28 +32,37 @@ pub enum ModeError {
     BadLength,
 }
 
-/// The engines of a class of CPUs: by key size, and where there are two, by direction.
+/// The routines of a class and a key size, by direction where there are two.
 #[derive(Debug)]
 struct Functions {
-    ecb: [[ModeFn; 2]; 3],
-    cbc: [[ModeFn; 2]; 3],
-    essiv_cbc: [[ModeFn; 2]; 3],
-    ctr: [ModeFn; 3],
+    ecb: [ModeFn; 2],
+    cbc: [ModeFn; 2],
+    essiv_cbc: [ModeFn; 2],
+    ctr: ModeFn,
 }
 
-/// Declares the functions of a class, a line for each key size, and makes a table of them.
+/// Declares the routines of all classes, and one function that finds those of one.
 macro_rules! table {
-    ($name:ident: $($ecb_enc:ident, $ecb_dec:ident, $cbc_enc:ident, $cbc_dec:ident,
+    ($($class:ident $size:ident:
+        $ecb_enc:ident, $ecb_dec:ident, $cbc_enc:ident, $cbc_dec:ident,
         $essiv_enc:ident, $essiv_dec:ident, $ctr:ident;)*) => {
         table!(@declare
             $($ecb_enc $ecb_dec $cbc_enc $cbc_dec $essiv_enc $essiv_dec $ctr)*);
 
-        static $name: Functions = Functions {
-            ecb: [$([$ecb_enc, $ecb_dec]),*],
-            cbc: [$([$cbc_enc, $cbc_dec]),*],
-            essiv_cbc: [$([$essiv_enc, $essiv_dec]),*],
-            ctr: [$($ctr),*],
-        };
+        /// Returns the routines of a class, if it has any.
+        fn functions(class: Class, size: KeySize) -> Option<&'static Functions> {
+            match (class, size) {
+                $(
+                    (Class::$class, KeySize::$size) => Some(&Functions {
+                        ecb: [$ecb_enc, $ecb_dec],
+                        cbc: [$cbc_enc, $cbc_dec],
+                        essiv_cbc: [$essiv_enc, $essiv_dec],
+                        ctr: $ctr,
+                    }),
+                )*
+                _ => None,
+            }
+        }
     };
     (@declare $($function:ident)*) => {
         extern "C" {
@@ -82,51 +80,31 @@ macro_rules! table {
     };
 }
 
-table! { AESNI:
-    tresor_ecb_aesni_enc_128, tresor_ecb_aesni_dec_128,
-        tresor_cbc_aesni_enc_128, tresor_cbc_aesni_dec_128,
-        tresor_essiv_cbc_aesni_enc_128, tresor_essiv_cbc_aesni_dec_128,
-        tresor_ctr_aesni_128;
-    tresor_ecb_aesni_enc_192, tresor_ecb_aesni_dec_192,
-        tresor_cbc_aesni_enc_192, tresor_cbc_aesni_dec_192,
-        tresor_essiv_cbc_aesni_enc_192, tresor_essiv_cbc_aesni_dec_192,
-        tresor_ctr_aesni_192;
-    tresor_ecb_aesni_enc_256, tresor_ecb_aesni_dec_256,
-        tresor_cbc_aesni_enc_256, tresor_cbc_aesni_dec_256,
-        tresor_essiv_cbc_aesni_enc_256, tresor_essiv_cbc_aesni_dec_256,
-        tresor_ctr_aesni_256;
-}
-
-table! { SSSE3:
-    tresor_ecb_ssse3_enc_128, tresor_ecb_ssse3_dec_128,
-        tresor_cbc_ssse3_enc_128, tresor_cbc_ssse3_dec_128,
-        tresor_essiv_cbc_ssse3_enc_128, tresor_essiv_cbc_ssse3_dec_128,
-        tresor_ctr_ssse3_128;
-    tresor_ecb_ssse3_enc_192, tresor_ecb_ssse3_dec_192,
-        tresor_cbc_ssse3_enc_192, tresor_cbc_ssse3_dec_192,
-        tresor_essiv_cbc_ssse3_enc_192, tresor_essiv_cbc_ssse3_dec_192,
-        tresor_ctr_ssse3_192;
-    tresor_ecb_ssse3_enc_256, tresor_ecb_ssse3_dec_256,
-        tresor_cbc_ssse3_enc_256, tresor_cbc_ssse3_dec_256,
-        tresor_essiv_cbc_ssse3_enc_256, tresor_essiv_cbc_ssse3_dec_256,
-        tresor_ctr_ssse3_256;
-}
+mode_engines!(table);
 
 /// The engines of the modes that this CPU can run, of one class.
 #[derive(Clone, Copy, Debug)]
 pub struct Modes {
     class: Class,
-    functions: &'static Functions,
+    /// By key size.
+    functions: [&'static Functions; 3],
 }
 
 impl Modes {
     /// Returns the classes that this CPU can run, the fastest first, but those that the environment
     /// variable [`DISABLE`](super::DISABLE) names.
     pub fn all() -> Vec<Self> {
-        [(Class::Aesni, &AESNI), (Class::Ssse3, &SSSE3)]
+        Class::OF_MODES
             .into_iter()
-            .filter(|&(class, _)| cpu::can_run(class) && !cpu::is_disabled(class))
-            .map(|(class, functions)| Self { class, functions })
+            .filter(|&class| cpu::can_run(class) && !cpu::is_disabled(class))
+            .filter_map(|class| {
+                let functions = [
+                    functions(class, KeySize::Aes128)?,
+                    functions(class, KeySize::Aes192)?,
+                    functions(class, KeySize::Aes256)?,
+                ];
+                Some(Self { class, functions })
+            })
             .collect()
     }
 
@@ -222,15 +200,16 @@ impl Modes {
     }
 
     fn entry(self, mode: Mode, size: KeySize, direction: Direction) -> ModeFn {
+        let functions = self.functions[size as usize];
         match mode {
-            Mode::Ecb => self.functions.ecb[size as usize][direction as usize],
-            Mode::Cbc => self.functions.cbc[size as usize][direction as usize],
-            Mode::Ctr => self.functions.ctr[size as usize],
+            Mode::Ecb => functions.ecb[direction as usize],
+            Mode::Cbc => functions.cbc[direction as usize],
+            Mode::Ctr => functions.ctr,
         }
     }
 
     fn essiv_entry(self, size: KeySize, direction: Direction) -> ModeFn {
-        self.functions.essiv_cbc[size as usize][direction as usize]
+        self.functions[size as usize].essiv_cbc[direction as usize]
     }
 }
 

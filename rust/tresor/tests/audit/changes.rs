@@ -3,12 +3,11 @@
 
 use std::collections::HashSet;
 
-use iced_x86::{CpuidFeature, EncodingKind, Instruction, OpKind, Register};
+use iced_x86::{CpuidFeature, EncodingKind, Instruction, OpKind};
+use taint::{is_wipe, Function, Rule};
 
-use crate::common::audit::{Policy, Rule};
-use crate::common::object::Function;
-use crate::common::wipe::{zeroes, Registers};
-use crate::tables::{AVX, AVX2, AVX512, DESTINATION, GENERAL, SSE, WITHOUT};
+use crate::policies::Policy;
+use crate::tables::{AVX, AVX2, AVX512, DESTINATION, GENERAL, SSE};
 
 /// The longest change.
 const ROOM: usize = 12;
@@ -20,33 +19,27 @@ pub(crate) struct Change {
     pub(crate) rules: Vec<Rule>,
 }
 
-/// The changes of an engine with this policy, and the rules that each breaks.
-pub(crate) fn changes(policy: &Policy) -> Vec<Change> {
+/// The changes of an engine with this policy, which stores results or not and has secrets or not, and
+/// the rules that each breaks.
+pub(crate) fn changes(policy: &Policy, stores: bool, secrets: bool) -> Vec<Change> {
     let has = |feature| policy.features.contains(&feature);
     let sse = policy.encodings.contains(&EncodingKind::Legacy);
     let tables = [
         (GENERAL, true),
-        (DESTINATION, policy.destination == Some(Register::R10)),
-        (SSE, sse),
+        (DESTINATION, stores),
+        (SSE, sse && secrets),
         (AVX, !sse),
         (AVX2, has(CpuidFeature::AVX2)),
         (AVX512, has(CpuidFeature::AVX512F)),
     ];
-    let listed = tables
+    tables
         .into_iter()
         .filter(|(_, applies)| *applies)
         .flat_map(|(table, _)| table)
-        .map(|(code, text, rules)| (*code, *text, rules.to_vec()));
-    let foreign = WITHOUT
-        .iter()
-        .filter(|(feature, ..)| !has(*feature))
-        .map(|(_, code, text)| (*code, *text, vec![Rule::Foreign]));
-    listed
-        .chain(foreign)
         .map(|(code, text, rules)| Change {
             code: code.to_vec(),
             text,
-            rules,
+            rules: rules.to_vec(),
         })
         .collect()
 }
@@ -69,7 +62,8 @@ pub(crate) fn plain_code(function: &Function) -> Vec<Instruction> {
         registers
             && instruction.op_count() > 0
             && instruction.rflags_modified() == 0
-            && (wipes || zeroes(instruction) == Registers::NONE)
+            && function.mark(instruction).is_none()
+            && (wipes || !is_wipe(instruction))
     };
     let run_before = |end: usize, wipes: bool| {
         let mut run = Vec::new();

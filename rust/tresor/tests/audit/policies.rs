@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What each engine declares: its destination, its decisions, its stores, its instructions.
+//! What each engine is: its instructions, and how much it declares to let out.
 
 use iced_x86::CpuidFeature::{self, *};
-use iced_x86::{EncodingKind, Register};
+use iced_x86::EncodingKind;
+use taint::Function;
 
-use crate::common::audit::Policy;
-use crate::common::object::Function;
-use crate::common::wipe::Registers;
+/// What an engine may do.
+pub(crate) struct Policy {
+    /// How many declarations of verdicts it has: decisions that its head tells of.
+    pub(crate) verdicts: usize,
+    /// Of which instruction sets its instructions are, beside those of `GENERAL`.
+    pub(crate) features: &'static [CpuidFeature],
+    /// How instructions on vector registers are encoded. SSE beside AVX is slow, or leaves upper
+    /// halves as they are.
+    pub(crate) encodings: &'static [EncodingKind],
+}
 
 /// An XTS engine: the name of its class, how many stores each of its functions has, and its policy.
 pub(crate) type Xts = (&'static str, usize, Policy);
@@ -23,13 +31,11 @@ pub(crate) const XTS: &[Xts] = &[
         // of a data unit of 512 bytes. Two of ciphertext stealing.
         8 + 4 + 1 + 1 + 2 * 4 + 2,
         Policy {
-            destination: Some(Register::R10),
-            declassified: 1,
+            verdicts: 1,
             features: &[
                 AVX, AVX2, AVX512F, AVX512BW, AVX512DQ, AVX512VL, AES, VAES, VPCLMULQDQ,
             ],
             encodings: &[EncodingKind::VEX, EncodingKind::EVEX],
-            wiped: Registers::AVX512,
         },
     ),
     (
@@ -37,13 +43,11 @@ pub(crate) const XTS: &[Xts] = &[
         // Eight blocks of the bulk; one, in a loop; two of ciphertext stealing.
         8 + 1 + 2,
         Policy {
-            destination: Some(Register::R10),
-            declassified: 1,
+            verdicts: 1,
             features: &[
                 AVX, AVX2, AVX512F, AVX512BW, AVX512DQ, AVX512VL, AES, PCLMULQDQ,
             ],
             encodings: &[EncodingKind::VEX, EncodingKind::EVEX],
-            wiped: Registers::AVX512,
         },
     ),
     (
@@ -52,11 +56,9 @@ pub(crate) const XTS: &[Xts] = &[
         // rest by two and one. One block; two of ciphertext stealing.
         2 * 3 + 2 + 1 + 1 + 2,
         Policy {
-            destination: Some(Register::R10),
-            declassified: 1,
+            verdicts: 1,
             features: &[AVX, AVX2, AES, VAES, VPCLMULQDQ],
             encodings: &[EncodingKind::VEX],
-            wiped: Registers::AVX,
         },
     ),
     (
@@ -64,11 +66,9 @@ pub(crate) const XTS: &[Xts] = &[
         // Four blocks of the bulk, one of the single step, two of ciphertext stealing.
         4 + 1 + 2,
         Policy {
-            destination: Some(Register::R10),
-            declassified: 1,
+            verdicts: 1,
             features: &[AVX, AES],
             encodings: &[EncodingKind::VEX],
-            wiped: Registers::AVX,
         },
     ),
     (
@@ -76,11 +76,9 @@ pub(crate) const XTS: &[Xts] = &[
         // Eight blocks of the bulk, the rest by four, two and one, two of ciphertext stealing.
         8 + 4 + 2 + 1 + 2,
         Policy {
-            destination: Some(Register::R10),
-            declassified: 1,
+            verdicts: 1,
             features: SSE_FEATURES,
             encodings: &[EncodingKind::Legacy],
-            wiped: Registers::SSE,
         },
     ),
     (
@@ -88,11 +86,9 @@ pub(crate) const XTS: &[Xts] = &[
         // Four blocks of the bulk, one of the single step, two of ciphertext stealing.
         4 + 1 + 2,
         Policy {
-            destination: Some(Register::R10),
-            declassified: 1,
+            verdicts: 1,
             features: SSSE3_FEATURES,
             encodings: &[EncodingKind::Legacy],
-            wiped: Registers::SSE,
         },
     ),
 ];
@@ -103,11 +99,9 @@ pub(crate) const MODES: [(&str, usize); 2] = [("aesni", 8), ("ssse3", 4)];
 /// Unlocking: three decisions (wrong MAC, zero S, S not kept); nothing goes to memory.
 const fn unlock(features: &'static [CpuidFeature]) -> Policy {
     Policy {
-        destination: None,
-        declassified: 3,
+        verdicts: 3,
         features,
         encodings: &[EncodingKind::Legacy],
-        wiped: Registers::SSE,
     }
 }
 
@@ -118,9 +112,29 @@ pub(crate) const UNLOCK: [(&str, &Policy); 3] = [
     ("tresor_unlock_ssse3_noaes", &unlock(SSSE3_FEATURES)),
 ];
 
+/// Wrapped handles: each function of a class, the stores that it has and its decisions. All see
+/// whether S is zero; `verify` also tells whether the MAC is right.
+pub(crate) const WRAP: [(&str, usize, usize); 4] = [
+    ("id", 1, 1),
+    ("mask", 4, 1),
+    ("mac", 1, 1),
+    ("verify", 0, 2),
+];
+
+/// The policies of wrapped handles, by decisions; the classes are those of the modes.
+const WRAP_AESNI: [Policy; 2] = [wrap(SSE_FEATURES, 1), wrap(SSE_FEATURES, 2)];
+const WRAP_SSSE3: [Policy; 2] = [wrap(SSSE3_FEATURES, 1), wrap(SSSE3_FEATURES, 2)];
+
+const fn wrap(features: &'static [CpuidFeature], verdicts: usize) -> Policy {
+    Policy {
+        verdicts,
+        ..unlock(features)
+    }
+}
+
 /// What the self tests of the kernel need: no decision, nothing to memory.
 const SELF_TEST: Policy = Policy {
-    declassified: 0,
+    verdicts: 0,
     ..unlock(SSSE3_FEATURES)
 };
 
@@ -131,7 +145,16 @@ pub(crate) fn policy(function: &Function) -> (&'static Policy, usize) {
         return (policy, 0);
     }
     match function.name.as_str() {
-        "tresor_clear_s" | "tresor_set_public_s" => (&SELF_TEST, 0),
+        "tresor_set_public_s" => (&SELF_TEST, 0),
+        name if name.starts_with("tresor_wrap_") => {
+            let own = |(of, ..): &&(&str, usize, usize)| name.contains(&format!("_{of}_"));
+            let (_, stores, verdicts) = WRAP.iter().find(own).expect("a function of WRAP");
+            let policies = match name.ends_with("_aesni") {
+                true => &WRAP_AESNI,
+                false => &WRAP_SSSE3,
+            };
+            (&policies[verdicts - 1], *stores)
+        }
         name if name.starts_with("tresor_xts_") => {
             let class = name.split('_').nth(2).unwrap_or_default();
             xts(name, class)

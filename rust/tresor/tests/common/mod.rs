@@ -7,9 +7,7 @@
     reason = "each test binary uses its part"
 )]
 
-pub(crate) mod audit;
-pub(crate) mod object;
-pub(crate) mod wipe;
+pub(crate) mod rsp;
 
 use std::ptr;
 
@@ -111,6 +109,13 @@ pub(crate) fn handle_of_key(s: &[u8; 32], iv: [u8; 16], key: &[u8]) -> Handle {
         *mask = key ^ stream;
     }
     handle
+}
+
+/// The handle whose key under `s` for a mode with one key is `key`, of 16, 24 or 32 bytes.
+pub(crate) fn handle_of_aes_key(s: &[u8; 32], iv: [u8; 16], key: &[u8]) -> Handle {
+    let mut padded = [0; 32];
+    padded[..key.len()].copy_from_slice(key);
+    handle_of_key(s, iv, &padded)
 }
 
 /// What the engine is to make of one data unit, from the oracle.

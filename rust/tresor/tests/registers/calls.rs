@@ -33,6 +33,8 @@ pub(crate) struct Call {
     pub(crate) wiped: Wiped,
     /// Data before the call, and what the engine makes of it.
     pub(crate) data: [Vec<u8>; 2],
+    /// Which argument is the address of the data.
+    pub(crate) output: usize,
     /// What the arguments point at.
     pub(crate) _memory: [Vec<u8>; 3],
 }
@@ -133,6 +135,7 @@ fn xts_call(
         s,
         wiped: wiped(engine.class()),
         data,
+        output: 1,
         _memory: [handle, work, tweak_iv],
     }
 }
@@ -191,6 +194,7 @@ pub(crate) fn unlock_calls() -> Vec<Call> {
                 s: [0; 32],
                 wiped: wiped(Class::Aesni),
                 data: [vec![], vec![]],
+                output: 1,
                 _memory: [pass, salt, block],
             });
         }
@@ -202,12 +206,12 @@ impl Call {
     /// Puts the data back as it was before the first call.
     pub(crate) fn reset(&self) {
         let [before, _] = &self.data;
-        // SAFETY: a cipher's second argument is the address of as many bytes, which are the
-        // call's own; an unlock call has no data.
+        // SAFETY: the argument is the address of as many bytes, which are the call's own; an unlock
+        // call has no data.
         unsafe {
             std::ptr::copy_nonoverlapping(
                 before.as_ptr(),
-                self.arguments[1] as *mut u8,
+                self.arguments[self.output] as *mut u8,
                 before.len(),
             )
         }
@@ -217,8 +221,9 @@ impl Call {
     pub(crate) fn is_right(&self) -> bool {
         let [_, after] = &self.data;
         // SAFETY: as in `reset`.
-        let now =
-            unsafe { std::slice::from_raw_parts(self.arguments[1] as *const u8, after.len()) };
+        let now = unsafe {
+            std::slice::from_raw_parts(self.arguments[self.output] as *const u8, after.len())
+        };
         now == after
     }
 }

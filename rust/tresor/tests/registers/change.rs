@@ -3,10 +3,9 @@
 
 use iced_x86::{Decoder, Instruction, Mnemonic};
 use rustix::mm::{mprotect, MprotectFlags};
+use taint::{is_wipe, Function};
 use tresor::user::probe::Function as Entry;
 
-use crate::common::object::Function;
-use crate::common::wipe::{zeroes, Registers};
 use crate::common::PAGE;
 
 /// Changes an instruction of a running engine until it is dropped.
@@ -66,7 +65,7 @@ pub(crate) fn wipes(function: &Function) -> Vec<Vec<Instruction>> {
             instructions[..ret]
                 .iter()
                 .rev()
-                .take_while(|instruction| zeroes(instruction) != Registers::NONE)
+                .take_while(|instruction| is_wipe(instruction))
                 .copied()
                 .collect()
         })

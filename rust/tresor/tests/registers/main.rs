@@ -12,6 +12,7 @@ mod common;
 mod controls;
 mod modes;
 mod secrets;
+mod wrap;
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

@@ -120,6 +120,7 @@ fn call(
         s,
         wiped: wiped(class.class()),
         data: [before, after],
+        output: 1,
         _memory: [handles, work, iv],
     }
 }

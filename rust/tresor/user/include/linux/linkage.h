@@ -18,6 +18,7 @@ name:
 #define SYM_FUNC_START(name)		\
 	.globl name;			\
 	SYM_FUNC_START_LOCAL(name)
+#define SYM_FUNC_START_NOALIGN(name)	SYM_FUNC_START(name)
 #define SYM_FUNC_END(name)		\
 	.size name, . - name
 

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Assembles the controls: small engines that leak, never linked and never run.
+
+use std::process;
+
+const ASM: &str = "../../rust/tresor/asm";
+const INCLUDES: [&str; 2] = [
+    "../../rust/tresor/user/include",
+    "../../rust/tresor/include",
+];
+
+fn main() {
+    println!("cargo::rerun-if-changed=controls");
+    println!("cargo::rerun-if-changed={ASM}");
+    for include in INCLUDES {
+        println!("cargo::rerun-if-changed={include}");
+    }
+    let objects = cc::Build::new()
+        .include(ASM)
+        .includes(INCLUDES)
+        .debug(false)
+        .file("controls/engines.S")
+        .file("controls/windows.S")
+        .try_compile_intermediates();
+    match objects {
+        Ok(objects) => {
+            let paths: Vec<_> = objects.iter().map(|path| path.to_string_lossy()).collect();
+            println!("cargo::rustc-env=TAINT_CONTROLS={}", paths[0]);
+            println!("cargo::rustc-env=TAINT_CONTROL_WINDOWS={}", paths[1]);
+        }
+        Err(error) => {
+            println!("cargo::error=cannot assemble the controls: {error}; is a C compiler (package gcc) installed?");
+            process::exit(1);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The windows as the kernel has them, for the controls in engines.S to call. */
+
+#include "window-dr.S"

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The driver owns DR0-DR3 of every CPU: the kernel loads no breakpoint there and never reads them.
+//!
+//! Ownership begins at boot, before anybody could have set a breakpoint, and is given back only
+//! here, in the driver's initcall. See debug_regs_owned() in arch/x86/include/asm/debugreg_owner.h.
+
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+
+use super::cpu_has;
+
+/// Whether the debug registers are ours, and registers. Fails with `ENODEV`, and says why, with
+/// `tresor=off` on the command line and in a Xen PV guest.
+///
+/// Context: the driver's initcall.
+pub(crate) fn check() -> Result {
+    // SAFETY: Read while only the boot CPU's initcalls run; nobody else writes it now.
+    if !unsafe { bindings::x86_debug_regs_owned } {
+        pr_info!("off by the command line: no cipher, and hardware breakpoints work\n");
+        return Err(ENODEV);
+    }
+    if cpu_has(bindings::X86_FEATURE_XENPV) {
+        pr_err!("in a Xen PV guest the debug registers are memory of Xen: no cipher\n");
+        return Err(ENODEV);
+    }
+    Ok(())
+}
+
+/// Leaves the registers to breakpoints: there is no cipher, and so never a secret.
+///
+/// Context: the driver's initcall.
+pub(crate) fn give_back() {
+    // SAFETY: Initcalls end before the variable behind this becomes read-only, and no CPU has a
+    // secret.
+    unsafe { bindings::x86_debug_regs_disown() };
+}

@@ -11,8 +11,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 
+use crate::late::Late;
+
 /// What the driver prints when it waits for the pass phrase.
 pub const PROMPT: &str = "Tresor pass phrase: ";
+/// What `tresorctl` prints when it waits for the pass phrase. It does not repeat a prompt that a line of the kernel's log has cut in two, so such a
+/// one counts, too; for that this is another text than [`PROMPT`], by the space.
+pub(crate) const PROMPT_OF_TRESORCTL: &str = "Tresor pass phrase:";
 /// Printed after the right pass phrase.
 pub const ACCEPTED: &str = "tresor: pass phrase accepted";
 /// Printed after a wrong pass phrase.
@@ -101,11 +106,9 @@ impl Console {
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                bail!(
-                    "the console never showed {texts:?} within {} s{}",
-                    limit.as_secs(),
-                    self.tail()
-                );
+                let (limit, tail) = (limit.as_secs(), self.tail());
+                let late = format!("the console never showed {texts:?} within {limit} s{tail}");
+                return Err(Late(late).into());
             }
             let output = self.shared.lock();
             if output.bytes.len() == self.looked_at && !output.closed {
@@ -241,6 +244,7 @@ fn record(output: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::late::is_late;
 
     const SOON: Duration = Duration::from_millis(50);
 
@@ -255,7 +259,10 @@ mod tests {
         let (mut console, _guest) = console("a one b one c");
         assert_eq!(console.wait_for("one", SOON).expect("first"), "a ");
         assert_eq!(console.wait_for("one", SOON).expect("second"), " b ");
-        assert!(console.wait_for("one", SOON).is_err());
+        let error = console
+            .wait_for("one", SOON)
+            .expect_err("there is no third");
+        assert!(is_late(&error));
     }
 
     #[test]
@@ -277,8 +284,12 @@ mod tests {
             let (mut console, _guest) = self::console(not_cut);
             assert!(console.wait_for("wrong way", SOON).is_err(), "{not_cut}");
         }
-        let (mut console, _guest) = self::console("Tresor pass[    2.558504] x\n phrase: ");
+        let cut_prompt = "Tresor pass[    2.558504] x\n phrase: ";
+        let (mut console, _guest) = self::console(cut_prompt);
         assert!(console.wait_for(PROMPT, SOON).is_err());
+        console
+            .wait_for(PROMPT_OF_TRESORCTL, SOON)
+            .expect("the prompt of a program that shows it once");
     }
 
     #[test]
@@ -296,6 +307,7 @@ mod tests {
         let (mut with_panic, _guest) = console("Kernel panic - not syncing: x");
         let error = with_panic.wait_for("never", long).expect_err("panic");
         assert!(error.to_string().contains("panicked"), "{error:#}");
+        assert!(!is_late(&error));
         let (mut ended, guest) = console("bye");
         drop(guest);
         let error = ended.wait_for("never", long).expect_err("end");

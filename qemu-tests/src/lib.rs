@@ -19,6 +19,7 @@ pub mod guest;
 mod guest_programs;
 pub mod initramfs;
 pub mod keyfind;
+mod late;
 pub mod machine;
 pub mod next_kernel;
 mod plugin_build;
@@ -33,4 +34,5 @@ pub mod volume;
 pub mod watch;
 pub mod watcher;
 
+pub use late::is_late;
 pub use ramscan::{scan, secrets};

@@ -2,9 +2,11 @@
 //! The tests that boot the built kernel under QEMU.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use anyhow::{Context as _, Result};
 use qemu_tests::cryptsetups::Release;
+use qemu_tests::is_late;
 use qemu_tests::scenarios::{self, Context, Scenario};
 
 use crate::lock::{self, Lock};
@@ -94,7 +96,8 @@ fn copy(bzimage: &Path, dir: &Path) -> Result<PathBuf> {
     Ok(kernel)
 }
 
-/// Runs the scenarios, each on a machine of its own.
+/// Runs the scenarios, each on a machine of its own. What a machine did not say in time on a host that emulates another one beside it is waited for
+/// once more, alone; it is told, and fails if it does not come then.
 pub(crate) fn run(
     workspace: &Workspace,
     image: &Image,
@@ -159,5 +162,37 @@ pub(crate) fn run(
         .into_iter()
         .map(|scenario| (scenario.name.clone(), scenario))
         .collect();
-    tally.run_parallel(MACHINES, tests, |_, scenario| scenario.run(&context));
+    let (alone, late) = (RwLock::new(()), Mutex::new(Vec::new()));
+    tally.run_parallel(MACHINES, tests, |name, scenario| {
+        let first = {
+            let _beside_others = alone.read().unwrap_or_else(PoisonError::into_inner);
+            scenario.run(&context)
+        };
+        match first {
+            Err(error) if is_late(&error) => {
+                let kept = keep(&scenario.dir(&context))?;
+                eprintln!(
+                    "{name} waited in vain; once more when no other machine runs. Its logs: {}\n{error:#}",
+                    kept.display()
+                );
+                late.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(name.to_owned());
+                let _alone = alone.write().unwrap_or_else(PoisonError::into_inner);
+                scenario.run(&context)
+            }
+            result => result,
+        }
+    });
+    tally.repeated(late.into_inner().unwrap_or_else(PoisonError::into_inner));
+}
+
+/// Moves the logs of a first try away; returns where they are.
+fn keep(dir: &Path) -> Result<PathBuf> {
+    let kept = dir.with_extension("first-try");
+    if kept.exists() {
+        fs_err::remove_dir_all(&kept)?;
+    }
+    fs_err::rename(dir, &kept)?;
+    Ok(kept)
 }

@@ -67,6 +67,8 @@ pub(crate) struct Tally {
     passed: usize,
     failed: Vec<String>,
     skipped: usize,
+    /// What ended as it did at the second try.
+    repeated: Vec<String>,
     /// What took its time, in the order of its beginning, and since when.
     stages: Vec<(&'static str, Instant)>,
 }
@@ -92,6 +94,11 @@ impl Tally {
                 self.skipped += 1;
             }
         }
+    }
+
+    /// Tells which of the recorded tests waited in vain, and were run once more alone.
+    pub(crate) fn repeated(&mut self, names: Vec<String>) {
+        self.repeated.extend(names);
     }
 
     /// Tells that something begins that may take minutes; what began before has ended.
@@ -140,10 +147,18 @@ impl Tally {
 
     /// Prints the failed names and the last line, and turns them into the exit code.
     pub(crate) fn finish(self) -> ExitCode {
-        if !self.failed.is_empty() {
-            println!("\nfailed:");
-            for name in &self.failed {
-                println!("  {name}");
+        for (what, names) in [
+            ("failed", &self.failed),
+            (
+                "waited in vain, and were run once more alone",
+                &self.repeated,
+            ),
+        ] {
+            if !names.is_empty() {
+                println!("\n{what}:");
+                for name in names {
+                    println!("  {name}");
+                }
             }
         }
         println!("\n{}", self.times());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure, Context, Result};
 use serde_json::Value;
 
-use crate::console::PROMPT;
+use crate::console::PROMPT_OF_TRESORCTL;
 use crate::guest::Guest;
 use crate::machine::Machine;
 use crate::scenarios::lab::{excerpt, PATIENCE};
@@ -83,7 +83,7 @@ impl Typed {
             "(tresorctl unlock </dev/ttyS0 >/dev/ttyS0 2>&1; echo $? >{EXIT_CODE}) </dev/null >/dev/null 2>&1 &"
         );
         guest.run_ok(&["busybox", "sh", "-c", &command])?;
-        machine.console.wait_for(PROMPT, PATIENCE)?;
+        machine.console.wait_for(PROMPT_OF_TRESORCTL, PATIENCE)?;
         Ok(Self)
     }
 
@@ -96,7 +96,10 @@ impl Typed {
     pub(crate) fn answer_wrong(&self, machine: &mut Machine, pass_phrase: &[u8]) -> Result<()> {
         self.answer(machine, pass_phrase)?;
         machine.console.wait_for("wrong pass phrase", PATIENCE)?;
-        machine.console.wait_for(PROMPT, PATIENCE).map(drop)
+        machine
+            .console
+            .wait_for(PROMPT_OF_TRESORCTL, PATIENCE)
+            .map(drop)
     }
 
     pub(crate) fn expect_exit(self, guest: &mut Guest, code: &str) -> Result<()> {

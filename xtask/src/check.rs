@@ -16,10 +16,12 @@ use crate::runner::{Filter, Outcome, Tally};
 use crate::setup::{self, Need};
 use crate::unit;
 
-/// The tests that read vectors of a Debian package.
-const VECTORS: &str = "unit::tresor::cavp::";
-/// The tests that run cryptsetup beside tresorctl.
-const TRESORCTL: &str = "unit::tresorctl::";
+/// How the names of unit tests begin that need more than cargo brings, and what.
+const UNIT_NEEDS: [(&str, Need); 3] = [
+    ("unit::tresor::cavp", Need::Vectors),
+    ("unit::tresorctl::", Need::Tresorctl),
+    ("unit::qemu-tests::", Need::Harness),
+];
 
 /// What a filter must contain for the tests that run only when they are asked for.
 const ON_REQUEST: &str = "newer_qemu";
@@ -33,16 +35,13 @@ pub(crate) fn run(
     let filter = Filter(filter);
     let mut tally = Tally::default();
     tally.stage("unit tests");
-    if filter.may_take(VECTORS) {
-        // Without them the tests that read them fail; the others still run.
-        if let Err(error) = setup::ensure(workspace, Need::Vectors, no_install) {
-            let name = format!("{VECTORS}setup");
-            tally.record(&name, Outcome::Failed(format!("{error:#}")), None);
+    for (tests, need) in UNIT_NEEDS {
+        if !filter.may_take(tests) {
+            continue;
         }
-    }
-    if filter.may_take(TRESORCTL) {
-        if let Err(error) = setup::ensure(workspace, Need::Unit, no_install) {
-            let name = format!("{TRESORCTL}setup");
+        // Without them the tests that need them fail; the others still run.
+        if let Err(error) = setup::ensure(workspace, need, no_install) {
+            let name = format!("{}::setup", tests.trim_end_matches(':'));
             tally.record(&name, Outcome::Failed(format!("{error:#}")), None);
         }
     }

@@ -159,7 +159,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match &cli.command {
         Task::Setup => {
-            for need in [Need::BuildAndRun, Need::Vectors, Need::Unit, Need::Packages] {
+            for need in Need::ALL {
                 setup::ensure(&workspace, need, cli.no_install)?;
             }
             eprintln!("everything is installed");

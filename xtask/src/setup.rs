@@ -42,8 +42,11 @@ const RUN: &[&str] = &[
 /// Packages of test vectors that the unit tests read.
 const VECTORS: &[&str] = &["python3-cryptography-vectors"];
 
-/// Packages whose programs the unit tests run: stock cryptsetup beside tresorctl.
-const UNIT: &[&str] = &["cryptsetup-bin"];
+/// Packages whose programs the unit tests of tresorctl run beside it.
+const TRESORCTL: &[&str] = &["cryptsetup-bin"];
+
+/// Packages whose programs the unit tests of the harness run.
+const HARNESS: &[&str] = &["aeskeyfind"];
 
 /// Packages that make packages of a kernel, and a Debian system to install ours on.
 const PACKAGES: &[&str] = &[
@@ -78,19 +81,31 @@ pub(crate) enum Need {
     /// Testing the engines with published vectors.
     Vectors,
     /// Testing tresorctl.
-    Unit,
+    Tresorctl,
+    /// Testing the harness itself.
+    Harness,
     /// Making packages of a kernel, and testing ours on a new Debian system.
     Packages,
 }
 
 impl Need {
+    /// Everything that any command needs.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::BuildAndRun,
+        Self::Vectors,
+        Self::Tresorctl,
+        Self::Harness,
+        Self::Packages,
+    ];
+
     /// The packages of which any version will do.
     fn packages(self) -> impl Iterator<Item = &'static str> {
         let lists: &[&[&str]] = match self {
             Self::Build => &[BUILD],
             Self::BuildAndRun => &[BUILD, RUN],
             Self::Vectors => &[VECTORS],
-            Self::Unit => &[UNIT],
+            Self::Tresorctl => &[TRESORCTL],
+            Self::Harness => &[HARNESS],
             Self::Packages => &[PACKAGES],
         };
         lists.iter().copied().flatten().copied()
@@ -271,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_complete_machine_misses_nothing() {
-        for need in [Need::BuildAndRun, Need::Vectors, Need::Unit, Need::Packages] {
+        for need in Need::ALL {
             assert!(complete().missing(need).is_empty());
         }
     }
@@ -288,6 +303,7 @@ mod tests {
             ["flex", "aeskeyfind", "libclang-19-dev"]
         );
         assert_eq!(found.missing(Need::Build), ["flex", "libclang-19-dev"]);
+        assert_eq!(found.missing(Need::Harness), HARNESS);
     }
 
     #[test]
@@ -303,9 +319,9 @@ mod tests {
             .packages
             .retain(|name| !VECTORS.contains(&name.as_str()));
         assert!(found.missing(Need::BuildAndRun).is_empty());
-        assert!(found.missing(Need::Unit).is_empty());
+        assert!(found.missing(Need::Tresorctl).is_empty());
         found.packages.retain(|name| name != "cryptsetup-bin");
-        assert_eq!(found.missing(Need::Unit), UNIT);
+        assert_eq!(found.missing(Need::Tresorctl), TRESORCTL);
     }
 
     #[test]

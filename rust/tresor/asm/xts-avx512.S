@@ -21,10 +21,15 @@
  * the last round key was, KLAST has the constant that makes up for it, and one vpternlogd adds it.
  *
  * t * x^32 is a rotation by one dword (vpshufd), which puts the 32 bits c that fall out at the
- * bottom, XORed with c * (x^7 + x^2 + x): no byte shifts, which compete with vaesenc on Zen 5.
+ * bottom, XORed with c * (x^7 + x^2 + x).  c comes by a masked vpshufd: a byte shift competes with
+ * vaesenc on Zen 5, and a shift of qwords on Golden Cove, where the only 512-bit shifter is on the
+ * port that starts the only 512-bit vaesenc of each cycle.
  *
  * With several data units, the next tweaks (Q0, Q1) and K2 (KEEP) take three of the registers: four
- * vectors in flight twice, each half with tweaks of its own (60 cycles).
+ * vectors in flight twice, each half with tweaks of its own (60 cycles).  At the end of a data unit
+ * of n * 512 bytes each half of the next one's tweaks is made as soon as the last vectors that use
+ * its registers are on their way: after both halves it would be too far from them for the CPU to do
+ * beside them (Golden Cove).
  *
  * Rejected: tweaks of the second half computed from those of the first (no registers needed: 69
  * cycles); masked vectors for blocks one at a time (a data unit is a power of two in practice).
@@ -81,10 +86,22 @@
 
 /* \t = \t * alpha^32 in each lane, XORed with \x.  Clobbers \tmp. */
 .macro MUL_ALPHA32 t, x, tmp
-	vpsrlq	$32, \t, \tmp
+	vpshufd	$0xff, \t, \tmp{WORD0}{z}
 	vpshufd	$0x93, \t, \t
-	vpclmulqdq $0x01, .Lgf_poly_1(%rip), \tmp, \tmp
+	vpclmulqdq $0x00, .Lgf_poly_1(%rip), \tmp, \tmp
 	vpternlogd $0x96, \x, \tmp, \t
+.endm
+
+/*
+ * \to = \t * alpha^(4\i) .. \t * alpha^(4\i + 3); \t has the same in all lanes.  Clobbers \tmp and
+ * \tmp2.
+ */
+.macro FIRST_TWEAKS to, t, i, tmp, tmp2
+	vpsrlvq	.Lright + 64*\i(%rip), \t, \tmp
+	vpsllvq	.Lleft + 64*\i(%rip), \t, \to
+	vpclmulqdq $0x01, .Lgf_poly_1(%rip), \tmp, \tmp2
+	vpshufd	$0x4e, \tmp, \tmp
+	vpternlogd $0x96, \tmp, \tmp2, \to
 .endm
 
 /*
@@ -94,13 +111,44 @@
 .macro SPREAD_TWEAK t
 	vpxord	K0, KFIRST, %zmm2
 .irp i, 0,1,2,3,4,5,6,7
-	vpsrlvq	.Lright + 64*\i(%rip), \t, %zmm0
-	vpsllvq	.Lleft + 64*\i(%rip), \t, T\i
-	vpclmulqdq $0x01, .Lgf_poly_1(%rip), %zmm0, %zmm1
-	vpshufd	$0x4e, %zmm0, %zmm0
+	FIRST_TWEAKS T\i, \t, \i, %zmm0, %zmm1
 	vpxord	%zmm2, T\i, T\i
-	vpternlogd $0x96, %zmm0, %zmm1, T\i
 .endr
+.endm
+
+/* \to = \t * alpha^8 in each lane, XORed with \x if there is one.  Clobbers \tmp. */
+.macro MUL_ALPHA8 to, t, tmp, x
+	vpsrldq	$15, \t, \tmp
+	vpslldq	$1, \t, \to
+	vpclmulqdq $0x00, .Lgf_poly(%rip), \tmp, \tmp
+.ifnb \x
+	vpternlogd $0x96, \x, \tmp, \to
+.else
+	vpxord	\tmp, \to, \to
+.endif
+.endm
+
+/*
+ * T0-T7 of the next data unit in two steps, as their predecessors are done with: T0-T3 from \t, which
+ * has its first tweak in all lanes, T4-T7 from those.  Clobber zmm0-3.
+ */
+.macro NEXT_T0_T3 t
+	FIRST_TWEAKS T0, \t, 0, %zmm0, %zmm1
+	FIRST_TWEAKS T1, \t, 1, %zmm2, %zmm3
+	MUL_ALPHA8 T2, T0, %zmm0
+	MUL_ALPHA8 T3, T1, %zmm1
+	vpxord	K0, KFIRST, %zmm2
+.irp i, 0,1,2,3
+	vpxord	%zmm2, T\i, T\i
+.endr
+.endm
+.macro NEXT_T4_T7			// \x * alpha^8 ^ \x makes up for the last round key, \x
+	vpxord	K0, KFIRST, %zmm2
+	MUL_ALPHA8 %zmm3, %zmm2, %zmm0, %zmm2
+	MUL_ALPHA8 T4, T2, %zmm0, %zmm3
+	MUL_ALPHA8 T5, T3, %zmm1, %zmm3
+	MUL_ALPHA8 T6, T4, %zmm0, %zmm3
+	MUL_ALPHA8 T7, T5, %zmm1, %zmm3
 .endm
 
 /* All rounds between the first XOR and the last round on zmm0 .. zmm\n-1 */
@@ -158,6 +206,13 @@
 	STORE_VECTOR \enc, 1, \t1, \offset, \step
 	STORE_VECTOR \enc, 2, \t2, \offset, \step
 	STORE_VECTOR \enc, 3, \t3, \offset, \step
+.endm
+
+/* \first = first tweak of the next data unit in all lanes, from Q0, which Q1 refills */
+.macro NEXT_UNIT first
+	vshufi64x2 $0, Q0, Q0, \first
+	valignq	$2, Q0, Q1, Q0
+	valignq	$2, Q1, Q1, Q1
 .endm
 
 .macro ADVANCE n
@@ -281,6 +336,7 @@
 	incq	UNIT
 	cmpq	UNIT, UNITS
 	jne	.Lnext_unit\@
+.Ldone\@:
 	xorl	%eax, %eax
 .Lwipe\@:
 	kxord	LANE3, LANE3, LANE3
@@ -289,25 +345,37 @@
 .Lnext_unit\@:
 	testb	$7, UNIT8
 	jnz	.Lunit\@
+.Lnext_eight\@:
 	vshufi64x2 $0x40, KEEP, KEEP, KLO
 	vshufi64x2 $0xea, KEEP, KEEP, KHI
 	jmp	.Lkeys\@
 .Lunit\@:				// one of several
-	vshufi64x2 $0, Q0, Q0, TMP
-	valignq	$2, Q0, Q1, Q0
-	valignq	$2, Q1, Q1, Q1
+	NEXT_UNIT TMP
 	SPREAD_TWEAK TMP
+.Lready\@:
 	movq	LEN, LEFT
-	subq	$512, LEFT
-	jb	.Lbulk_done\@
+	jmp	.Lbulk_test\@
 .p2align 5
 .Lbulk_unit\@:
 	CRYPT4	\enc, \bits, T0, T1, T2, T3, 0, KLAST
 	CRYPT4	\enc, \bits, T4, T5, T6, T7, 256, KLAST
 	ADVANCE 512
+.Lbulk_test\@:
 	subq	$512, LEFT
-	jae	.Lbulk_unit\@
-	jmp	.Lbulk_done\@
+	ja	.Lbulk_unit\@
+	jb	.Lbulk_done\@
+	CRYPT4	\enc, \bits, T0, T1, T2, T3, 0
+	NEXT_UNIT TMP
+	NEXT_T0_T3 TMP
+	CRYPT4	\enc, \bits, T4, T5, T6, T7, 256
+	NEXT_T4_T7
+	ADVANCE 512
+	incq	UNIT
+	cmpq	UNIT, UNITS
+	je	.Ldone\@
+	testb	$7, UNIT8
+	jnz	.Lready\@
+	jmp	.Lnext_eight\@
 .Lskip_blocks\@:
 	MUL_ALPHA_BLOCK Q0, z
 	jmp	.Lspread\@

@@ -103,6 +103,7 @@ const IN_QEMU: &[Row] = &[
     ("lifecycle::writers_wait_in_bounded_memory", lifecycle::writers_wait_in_bounded_memory, &[2]),
     ("lifecycle::hammer", lifecycle::hammer, &[2]),
     ("lifecycle::sleep", lifecycle::sleep::cycles, &[1, 2, 4]),
+    ("lifecycle::sleep_unlocked_by_program", lifecycle::sleep::unlocked_by_program, &[2]),
     ("lifecycle::sleep_with_agent", lifecycle::sleep::with_agent, &[2]),
     ("lifecycle::cpu_storm", lifecycle::cpus::storm, &[4]),
     ("lifecycle::uevents", lifecycle::uevents::told, &[2]),

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use qemu_tests::cryptsetups::Release;
+use qemu_tests::debian::Debian;
 use qemu_tests::scenarios::{self, Context, Scenario};
 
+use crate::deb::{self, Profile};
+use crate::debian;
 use crate::lock::{self, Lock};
 use crate::overlay;
 use crate::paths::Workspace;
@@ -94,10 +97,19 @@ fn copy(bzimage: &Path, dir: &Path) -> Result<PathBuf> {
     Ok(kernel)
 }
 
-/// Runs the scenarios, each on a machine of its own.
+/// A Debian system with our packages.
+fn debian(workspace: &Workspace, image: &Image, package: Option<&Path>) -> Result<Debian> {
+    let package = package.context("there is no package of the kernel to install")?;
+    let tools = deb::tools(workspace, Profile::Dev)?;
+    let dir = image.work_dir.join("debian");
+    debian::with_packages(workspace, &dir, &tools, package)
+}
+
+/// Runs the scenarios, each on a machine of its own. `package` is that of the kernel, for those that boot a Debian system with it.
 pub(crate) fn run(
     workspace: &Workspace,
     image: &Image,
+    package: Option<&Path>,
     scenarios: Vec<Scenario>,
     tally: &mut Tally,
 ) {
@@ -135,6 +147,14 @@ pub(crate) fn run(
         "qemu::newer_qemu::setup",
     );
     context.gdb = fetch(Scenario::needs_gdb, &GDB, "qemu::setup_gdb");
+    if scenarios.iter().any(Scenario::needs_debian) {
+        context.debian = debian(workspace, image, package)
+            .map_err(|error| {
+                let why = Outcome::Failed(format!("{error:#}"));
+                tally.record("qemu::setup_debian", why, None);
+            })
+            .ok();
+    }
     for release in Release::ALL {
         let wants = |scenario: &Scenario| scenario.cryptsetup() == Some(release);
         if !scenarios.iter().any(wants) {

@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use super::lab::Lab;
 use super::{
-    amnesia, bochs, boot, controls, cost, cpu_features, crash_dump, ends, engines, gdb, guards,
-    hotplug, kexec, kgdb, kvm, lifecycle, luks, machine, modes, owner, perf, probes, ram, setkey,
-    snapshots, storm, typing, volumes, watch,
+    amnesia, bochs, boot, controls, cost, cpu_features, crash_dump, debian, ends, engines, gdb,
+    guards, hotplug, kexec, kgdb, kvm, lifecycle, luks, machine, modes, owner, perf, probes, ram,
+    setkey, snapshots, storm, typing, volumes, watch,
 };
 use super::{Scenario, BOCHS};
 
@@ -128,6 +128,7 @@ const IN_QEMU: &[Row] = &[
     ("amnesia::release_cryptsetup_2_8", luks::release, &[1]),
     ("amnesia::wrapped_keys", amnesia::wrapped_keys, &[1]),
     ("amnesia::watched", amnesia::watched, &[1]),
+    ("debian::encrypted_root", debian::encrypted_root, &[2]),
 ];
 
 /// All scenarios.

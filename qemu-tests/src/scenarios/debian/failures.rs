@@ -18,10 +18,13 @@ use crate::machine::Config;
 /// What our script says if there is nothing to ask for.
 const NOT_ASKING: &str = "tresor: not asking for a pass phrase: no good slot in /etc/tresor/slots";
 
+/// Makes what is to be in the place of the slot file.
+type Make<'a> = &'a dyn Fn(&Path) -> Result<()>;
+
 /// Without a good slot nobody is asked, and it is said why: a file that is damaged, and one that is not there.
 pub(super) fn no_good_slot(lab: &mut Lab<'_>, config: &Config) -> Result<()> {
     let damaged = damaged(lab)?;
-    let made: [(&str, &dyn Fn(&Path) -> Result<()>, &str); 2] = [
+    let made: [(&str, Make<'_>, &str); 2] = [
         (
             "damaged",
             &|slots| Ok(fs::write(slots, &damaged)?),
@@ -74,12 +77,7 @@ fn damaged(lab: &Lab<'_>) -> Result<String> {
 }
 
 /// The system's initramfs with something else in the place of its slots.
-fn with_slots(
-    lab: &Lab<'_>,
-    config: &Config,
-    name: &str,
-    make: &dyn Fn(&Path) -> Result<()>,
-) -> Result<PathBuf> {
+fn with_slots(lab: &Lab<'_>, config: &Config, name: &str, make: Make<'_>) -> Result<PathBuf> {
     let root = lab.dir.join(name);
     let slots = root.join(SLOT_FILE.trim_start_matches('/'));
     fs::create_dir_all(slots.parent().context("a file in no directory")?)?;

@@ -27,7 +27,13 @@ impl Enrollment {
     pub fn new(pass_phrase: &[u8], iterations: u32) -> Result<Self> {
         let slot = reference::new_slot(pass_phrase, iterations, random()?, random()?, random()?)
             .context("too few iterations")?;
-        let p = reference::pass_phrase_key(pass_phrase, slot.salt(), iterations);
+        Self::of_slot(&slot.to_string(), pass_phrase)
+    }
+
+    /// A slot that was made elsewhere, by its text.
+    pub fn of_slot(text: &str, pass_phrase: &[u8]) -> Result<Self> {
+        let slot = Slot::parse::<Sha256>(text.as_bytes()).map_err(|error| anyhow!("{error}"))?;
+        let p = reference::pass_phrase_key(pass_phrase, slot.salt(), slot.iterations());
         Ok(Self {
             s: reference::register_secret(&slot, &p),
             p,

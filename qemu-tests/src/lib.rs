@@ -10,6 +10,7 @@ pub mod bochs;
 pub mod console;
 pub mod cost;
 pub mod cryptsetups;
+pub mod debian;
 mod debugger;
 pub mod demo;
 mod emulator_bug;

@@ -9,6 +9,7 @@ mod controls;
 mod cost;
 mod cpu_features;
 mod crash_dump;
+mod debian;
 mod ends;
 pub(crate) mod engines;
 mod gdb;
@@ -44,6 +45,7 @@ pub use self::lifecycle::soak::{soak, Done, Until};
 pub use self::list::all;
 pub(crate) use self::watch::controls::CHANNELS as STORING_CHANNELS;
 use crate::cryptsetups::Release;
+use crate::debian::Debian;
 use crate::proof::Depth;
 use crate::unpacked::Programs;
 use crate::{emulator_bug, initramfs};
@@ -67,6 +69,8 @@ pub struct Context {
     pub newer_qemu: Option<Programs>,
     /// Debian's gdb, if a scenario is to run it in a machine.
     pub gdb: Option<Programs>,
+    /// A Debian system with our packages, if a scenario is to boot it.
+    pub debian: Option<Debian>,
     /// Root file system of the machines.
     pub initramfs: PathBuf,
     /// The same with other releases of cryptsetup, for the scenarios that run with them.
@@ -94,6 +98,7 @@ impl Context {
             bochs: None,
             newer_qemu: None,
             gdb: None,
+            debian: None,
             nmis_in_window: nmis_in_window()?,
             initramfs: initramfs::build(work_dir)?,
             cryptsetups: Vec::new(),
@@ -149,6 +154,8 @@ impl Scenario {
     pub fn why_on_request(&self) -> Option<&'static str> {
         if self.is_in_newer_qemu() {
             Some("needs QEMU 11.1, a download: `cargo xtask test qemu::newer_qemu`, or `prove --full`")
+        } else if self.needs_debian() {
+            Some("needs a kernel of its own, 8 minutes more, and root: `cargo xtask test debian`")
         } else {
             None
         }
@@ -157,6 +164,11 @@ impl Scenario {
     /// Whether it runs gdb in its machine.
     pub fn needs_gdb(&self) -> bool {
         self.name.starts_with("qemu::owner::gdb")
+    }
+
+    /// Whether it boots a Debian system with our packages.
+    pub fn needs_debian(&self) -> bool {
+        self.name.starts_with("qemu::debian::")
     }
 
     /// The release of cryptsetup that it runs with, if not the host's.

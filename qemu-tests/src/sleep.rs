@@ -73,6 +73,11 @@ impl fmt::Display for Sleep {
 /// any other request.
 pub fn fall_asleep(machine: &mut Machine, guest: &mut Guest, how: Sleep) -> Result<()> {
     guest.begin_write_file("/sys/power/state", how.word().as_bytes())?;
+    wait_asleep(machine, how)
+}
+
+/// Returns when a machine sleeps that somebody puts to sleep.
+pub fn wait_asleep(machine: &mut Machine, how: Sleep) -> Result<()> {
     machine
         .console
         .wait_for(&format!("PM: suspend entry ({})", how.logged()), PATIENCE)?;

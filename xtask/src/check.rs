@@ -23,8 +23,8 @@ const UNIT_NEEDS: [(&str, Need); 3] = [
     ("unit::qemu-tests::", Need::Harness),
 ];
 
-/// What a filter must contain for the tests that run only when they are asked for.
-const ON_REQUEST: &str = "newer_qemu";
+/// What a filter must contain, one of it, for the tests that run only when they are asked for.
+const ON_REQUEST: &[&str] = &["newer_qemu", "debian"];
 
 /// Runs the wanted tests. The exit code says whether all passed.
 pub(crate) fn run(
@@ -67,10 +67,15 @@ fn on_kernel(
     let tree_checks = hygiene::tree_check_names(filter);
     let mut scenarios = machines::wanted(filter);
     scenarios.retain(|scenario| {
-        let why = scenario.why_on_request();
-        let asked = filter.0.is_some_and(|text| text.contains(ON_REQUEST));
-        let (Some(why), false) = (why, asked) else {
-            return true;
+        let asked = filter
+            .0
+            .is_some_and(|text| ON_REQUEST.iter().any(|word| text.contains(word)));
+        let why = match scenario.why_on_request() {
+            Some(why) if !asked => why,
+            _ if scenario.needs_debian() && !rustix::process::geteuid().is_root() => {
+                "only root can make a Debian system to boot"
+            }
+            _ => return true,
         };
         tally.record(&scenario.name, Outcome::Skipped(why.to_owned()), None);
         false
@@ -165,6 +170,20 @@ fn on_kernel(
             packaged::kernel(workspace, &kernel, no_install)
         });
     }
+    let mut package = None;
+    if scenarios.iter().any(Scenario::needs_debian) {
+        tally.stage("package of a kernel for Debian");
+        match packaged::debian_kernel(workspace, &kernel, no_install) {
+            Ok(image) => package = Some(image),
+            Err(error) => {
+                let (debian, others): (Vec<_>, _) =
+                    scenarios.into_iter().partition(Scenario::needs_debian);
+                let names = debian.into_iter().map(|scenario| scenario.name);
+                blocked(tally, "package::kernel::for_debian", &error, names);
+                scenarios = others;
+            }
+        }
+    }
     if !methods.is_empty() {
         tally.stage("static proof");
         // While the tree is ours: it must never be waited for with the image's directory taken.
@@ -174,7 +193,7 @@ fn on_kernel(
     drop(kernel);
     if !scenarios.is_empty() {
         tally.stage("machines");
-        machines::run(workspace, &image, scenarios, tally);
+        machines::run(workspace, &image, package.as_deref(), scenarios, tally);
     }
     Ok(())
 }

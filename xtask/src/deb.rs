@@ -35,6 +35,11 @@ const FILES: &[(&str, &str, u32)] = &[
         EXECUTABLE,
     ),
     (
+        "rust/tresorctl/initramfs/ask",
+        "usr/lib/tresor/ask",
+        EXECUTABLE,
+    ),
+    (
         "rust/tresorctl/dracut/90tresor/module-setup.sh",
         "usr/lib/dracut/modules.d/90tresor/module-setup.sh",
         EXECUTABLE,

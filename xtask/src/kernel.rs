@@ -34,6 +34,8 @@ pub(crate) struct Kernel {
     shipped: Build,
     controls: Build,
     distribution: Build,
+    /// Beside those of the kernel, for one that boots a Debian system.
+    debian: Vec<Fragment>,
     // Until the kernel is no longer used.
     _lock: Lock,
 }
@@ -102,6 +104,7 @@ pub(crate) fn prepare(workspace: &Workspace, own_tree: Option<&Path>) -> Result<
         shipped,
         controls,
         distribution,
+        debian: with(Some("debian"))?,
         _lock: lock,
     })
 }
@@ -125,6 +128,12 @@ impl Kernel {
     /// Writes the configuration for a build directory.
     pub(crate) fn configure(&self, make: &Make) -> Result<()> {
         config::generate(make, &self.shipped.fragments)
+    }
+
+    /// The configuration of a kernel that boots a Debian system, made in the directory `scratch`.
+    pub(crate) fn debian_config(&self, scratch: &Path) -> Result<String> {
+        config::generate(&self.make_in(scratch)?, &self.debian)?;
+        Ok(fs_err::read_to_string(scratch.join(".config"))?)
     }
 
     /// Warnings of the last build that did something.

@@ -18,12 +18,16 @@ pub(crate) const SUFFIX: &str = "-tresor";
 /// The build directory, beside the packages.
 pub(crate) const BUILD: &str = "build";
 
-/// Builds the packages from the configuration in `file` and returns their paths.
+/// Builds the packages in `dir` from the configuration in `file` and returns their paths.
 ///
 /// What the driver needs is changed in it, and said. The build stays in a directory of its own beside the packages, so that a second
 /// call compiles only what changed.
-pub(crate) fn build(workspace: &Workspace, kernel: &Kernel, file: &Path) -> Result<Vec<PathBuf>> {
-    let dir = &kernel.source.packages();
+pub(crate) fn build(
+    workspace: &Workspace,
+    kernel: &Kernel,
+    dir: &Path,
+    file: &Path,
+) -> Result<Vec<PathBuf>> {
     let theirs = fs_err::read_to_string(file)?;
     ensure!(
         theirs.contains("CONFIG_X86_64=y"),

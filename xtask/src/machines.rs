@@ -6,9 +6,12 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use anyhow::{Context as _, Result};
 use qemu_tests::cryptsetups::Release;
+use qemu_tests::debian::Debian;
 use qemu_tests::is_late;
 use qemu_tests::scenarios::{self, Context, Scenario};
 
+use crate::deb::{self, Profile};
+use crate::debian;
 use crate::lock::{self, Lock};
 use crate::overlay;
 use crate::paths::Workspace;
@@ -96,11 +99,20 @@ fn copy(bzimage: &Path, dir: &Path) -> Result<PathBuf> {
     Ok(kernel)
 }
 
-/// Runs the scenarios, each on a machine of its own. What a machine did not say in time on a host that emulates another one beside it is waited for
-/// once more, alone; it is told, and fails if it does not come then.
+/// A Debian system with our packages.
+fn debian(workspace: &Workspace, image: &Image, package: Option<&Path>) -> Result<Debian> {
+    let package = package.context("there is no package of the kernel to install")?;
+    let tools = deb::tools(workspace, Profile::Dev)?;
+    let dir = image.work_dir.join("debian");
+    debian::with_packages(workspace, &dir, &tools, package)
+}
+
+/// Runs the scenarios, each on a machine of its own. `package` is that of the kernel, for those that boot a Debian system with it. What a machine did
+/// not say in time on a host that emulates another one beside it is waited for once more, alone; it is told, and fails if it does not come then.
 pub(crate) fn run(
     workspace: &Workspace,
     image: &Image,
+    package: Option<&Path>,
     scenarios: Vec<Scenario>,
     tally: &mut Tally,
 ) {
@@ -138,6 +150,14 @@ pub(crate) fn run(
         "qemu::newer_qemu::setup",
     );
     context.gdb = fetch(Scenario::needs_gdb, &GDB, "qemu::setup_gdb");
+    if scenarios.iter().any(Scenario::needs_debian) {
+        context.debian = debian(workspace, image, package)
+            .map_err(|error| {
+                let why = Outcome::Failed(format!("{error:#}"));
+                tally.record("qemu::setup_debian", why, None);
+            })
+            .ok();
+    }
     for release in Release::ALL {
         let wants = |scenario: &Scenario| scenario.cryptsetup() == Some(release);
         if !scenarios.iter().any(wants) {

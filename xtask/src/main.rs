@@ -8,6 +8,7 @@ mod check;
 mod checkpatch;
 mod config;
 mod deb;
+mod debian;
 mod demo;
 mod export;
 mod fetch;
@@ -226,7 +227,8 @@ fn run_kernel(workspace: &Workspace, task: &KernelTask) -> Result<()> {
             eprintln!("no findings");
         }
         KernelTask::Deb { config, .. } => {
-            for package in kernel_deb::build(workspace, &kernel, config)? {
+            for package in kernel_deb::build(workspace, &kernel, &kernel.source.packages(), config)?
+            {
                 println!("{}", workspace.show(&package));
             }
         }

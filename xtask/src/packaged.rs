@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{bail, ensure, Context, Result};
 
-use crate::apt::Apt;
 use crate::deb::{self, Profile};
+use crate::debian::{self, inside};
 use crate::fetch;
 use crate::kernel::Kernel;
 use crate::kernel_deb;
@@ -22,8 +22,6 @@ const INSTALLED: &str = "package::tools::asks_in_the_initramfs";
 /// Name of the test of the kernel's packages.
 pub(crate) const KERNEL_PACKAGE: &str = "package::kernel::content";
 
-/// What the installed system has beside the packages without which Debian is none.
-const INCLUDED: &str = "initramfs-tools,cryptsetup-initramfs";
 /// The initramfs is made for a kernel without modules.
 const KERNEL: &str = "0.0-test";
 
@@ -60,27 +58,11 @@ pub(crate) fn run(workspace: &Workspace, filter: Filter<'_>, no_install: bool, t
 }
 
 /// Builds packages from a configuration without the driver, and looks that the kernel in them has it.
-///
-/// The build begins as a copy of the one that is tested anyway: what differs is compiled.
 pub(crate) fn kernel(workspace: &Workspace, kernel: &Kernel, no_install: bool) -> Result<()> {
     setup::ensure(workspace, Need::Packages, no_install)?;
-    let dir = kernel.source.packages();
-    let build = dir.join(kernel_deb::BUILD);
-    if !build.exists() {
-        kernel.copy_build(workspace, &build)?;
-    }
+    let dir = &kernel.source.packages();
     let tested = fs_err::read_to_string(kernel.source.out().join(".config"))?;
-    let without: Vec<&str> = tested
-        .lines()
-        .filter(|line| !line.contains("CRYPTO_TRESOR"))
-        .collect();
-    let config = dir.join("test.config");
-    fs_err::write(&config, without.join("\n"))?;
-    let packages = kernel_deb::build(workspace, kernel, &config)?;
-    let image = packages
-        .iter()
-        .find(|package| kernel_deb::is_image(package))
-        .context("there is no package of the kernel")?;
+    let image = &package(workspace, kernel, dir, &tested)?;
     let unpacked = dir.join("unpacked");
     fetch::remove_dir(&unpacked)?;
     fetch::unpack_deb(image, &unpacked)?;
@@ -103,6 +85,38 @@ pub(crate) fn kernel(workspace: &Workspace, kernel: &Kernel, no_install: bool) -
     fetch::remove_dir(&unpacked)
 }
 
+/// Builds the package of a kernel that a Debian system can be booted with.
+pub(crate) fn debian_kernel(
+    workspace: &Workspace,
+    kernel: &Kernel,
+    no_install: bool,
+) -> Result<PathBuf> {
+    setup::ensure(workspace, Need::Packages, no_install)?;
+    let dir = &kernel.source.debian_packages();
+    let config = kernel.debian_config(&dir.join("config"))?;
+    package(workspace, kernel, dir, &config)
+}
+
+/// Builds packages in `dir` from a configuration in which there is nothing of the driver; returns that of the kernel itself.
+///
+/// The build begins as a copy of the one that is tested anyway: what differs is compiled.
+fn package(workspace: &Workspace, kernel: &Kernel, dir: &Path, config: &str) -> Result<PathBuf> {
+    let build = dir.join(kernel_deb::BUILD);
+    if !build.exists() {
+        kernel.copy_build(workspace, &build)?;
+    }
+    let without: Vec<&str> = config
+        .lines()
+        .filter(|line| !line.contains("CRYPTO_TRESOR"))
+        .collect();
+    let file = dir.join("test.config");
+    fs_err::write(&file, without.join("\n"))?;
+    kernel_deb::build(workspace, kernel, dir, &file)?
+        .into_iter()
+        .find(|package| kernel_deb::is_image(package))
+        .context("there is no package of the kernel")
+}
+
 /// Files belong to root, nobody else can write them, and every page and hook is there.
 fn content(package: &Path) -> Result<()> {
     let list = process::output(Command::new("dpkg-deb").arg("-c").arg(package))?;
@@ -122,6 +136,7 @@ fn content(package: &Path) -> Result<()> {
     for name in [
         deb::PROGRAM,
         "usr/share/initramfs-tools/hooks/tresor",
+        "usr/lib/tresor/ask",
         "usr/lib/dracut/modules.d/90tresor/module-setup.sh",
         "usr/share/man/man1/tresorctl.1.gz",
         "usr/share/man/man1/tresorctl-unlock.1.gz",
@@ -140,7 +155,10 @@ fn content(package: &Path) -> Result<()> {
 /// script before cryptroot's. The control takes the package away again: then neither is there.
 fn installed(workspace: &Workspace, package: &Path, no_install: bool) -> Result<()> {
     setup::ensure(workspace, Need::Packages, no_install)?;
-    let system = debian(workspace)?;
+    let system = debian::base(workspace)?;
+    fs_err::create_dir_all(system.join("lib/modules").join(KERNEL))?;
+    let config = system.join(format!("boot/config-{KERNEL}"));
+    fs_err::write(config, "CONFIG_RD_GZIP=y\n")?;
     fs_err::copy(package, system.join("package.deb"))?;
     let purge = || inside(&system, &["dpkg", "--purge", deb::NAME]);
     // An earlier run may have been interrupted.
@@ -180,33 +198,6 @@ fn order(image: &Path) -> Result<String> {
     )?)
 }
 
-/// A small Debian system of the machine's own release, made once.
-fn debian(workspace: &Workspace) -> Result<PathBuf> {
-    let dir = workspace.target.join("deb/debian");
-    if !dir.exists() {
-        eprintln!(
-            "making a small Debian system in {} (once, about a minute, 220 MB) ...",
-            workspace.show(&dir)
-        );
-        let apt = Apt::for_install(workspace)?;
-        apt.update()?;
-        let partial = fetch::beside(&dir, "partial");
-        fetch::remove_dir(&partial)?;
-        process::output(
-            Command::new("mmdebstrap")
-                .args(["--variant=minbase", &format!("--include={INCLUDED}")])
-                .arg(&apt.codename)
-                .arg(&partial)
-                .arg(apt.source_list()),
-        )?;
-        fs_err::create_dir_all(partial.join("lib/modules").join(KERNEL))?;
-        let config = partial.join(format!("boot/config-{KERNEL}"));
-        fs_err::write(config, "CONFIG_RD_GZIP=y\n")?;
-        fs_err::rename(&partial, &dir)?;
-    }
-    Ok(dir)
-}
-
 /// Makes an initramfs in the system, unpacks it, and returns the directory.
 fn initramfs(system: &Path) -> Result<PathBuf> {
     let unpacked = system.join("unpacked");
@@ -215,15 +206,4 @@ fn initramfs(system: &Path) -> Result<PathBuf> {
     inside(system, &["mkinitramfs", "-o", "/image", KERNEL])?;
     inside(system, &["unmkinitramfs", "/image", "/unpacked"])?;
     Ok(unpacked)
-}
-
-fn inside(system: &Path, command: &[&str]) -> Result<String> {
-    process::output(
-        Command::new("chroot")
-            .arg(system)
-            .args(command)
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .env("LC_ALL", "C"),
-    )
 }

@@ -22,7 +22,9 @@ use crate::guest::Guest;
 use crate::volume::{disk, Files, Volume, AMNESIA, PAES, STOCK};
 use crate::watch::Sight;
 
-use device::{calls, expect_errno, fresh, status, unwrap, wrap};
+use device::{calls, expect_errno, fresh, status, wrap};
+
+pub(super) use device::unwrap;
 
 pub(super) use watched::watched;
 

@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use super::lab::Lab;
 use super::{
-    amnesia, bochs, boot, controls, cost, cpu_features, crash_dump, ends, engines, gdb, guards,
-    hotplug, kexec, kgdb, kvm, lifecycle, luks, machine, modes, owner, perf, probes, ram, setkey,
-    snapshots, storm, typing, volumes, watch,
+    amnesia, bochs, boot, controls, cost, cpu_features, crash_dump, debian, ends, engines, gdb,
+    guards, hotplug, kexec, kgdb, kvm, lifecycle, luks, machine, modes, owner, perf, probes, ram,
+    setkey, snapshots, storm, typing, volumes, watch,
 };
 use super::{Scenario, BOCHS};
 
@@ -103,6 +103,7 @@ const IN_QEMU: &[Row] = &[
     ("lifecycle::writers_wait_in_bounded_memory", lifecycle::writers_wait_in_bounded_memory, &[2]),
     ("lifecycle::hammer", lifecycle::hammer, &[2]),
     ("lifecycle::sleep", lifecycle::sleep::cycles, &[1, 2, 4]),
+    ("lifecycle::sleep_unlocked_by_program", lifecycle::sleep::unlocked_by_program, &[2]),
     ("lifecycle::sleep_with_agent", lifecycle::sleep::with_agent, &[2]),
     ("lifecycle::cpu_storm", lifecycle::cpus::storm, &[4]),
     ("lifecycle::uevents", lifecycle::uevents::told, &[2]),
@@ -127,6 +128,7 @@ const IN_QEMU: &[Row] = &[
     ("amnesia::release_cryptsetup_2_8", luks::release, &[1]),
     ("amnesia::wrapped_keys", amnesia::wrapped_keys, &[1]),
     ("amnesia::watched", amnesia::watched, &[1]),
+    ("debian::encrypted_root", debian::encrypted_root, &[2]),
 ];
 
 /// All scenarios.

@@ -48,8 +48,11 @@ const fn number(direction: u32, number: u32, size: usize) -> u32 {
 
 /// Flag of [`Status`]: requests fail while there is no S.
 pub const STATUS_FAILS: u32 = 1;
-/// Flag of [`Status`]: there is a good slot on the kernel command line.
+/// Flag of [`Status`]: there is a good slot on the kernel command line, or one of an unlock since.
 pub const STATUS_HAS_SLOT: u32 = 2;
+/// Flag of [`Unlock`]: a program has made the pass phrase of what a person typed, so that nobody can
+/// type it at the kernel's own prompt after a sleep.
+pub const UNLOCK_STRETCHED: u32 = 1;
 /// Flag of [`Lock`]: requests fail from now on until S is there again, those too that wait already.
 pub const LOCK_FAIL: u32 = 1;
 
@@ -78,7 +81,7 @@ pub enum Malformed {
 /// | 12..16 | CPUs with S |
 /// | 16..20 | requests that wait for S |
 /// | 20..24 | flags |
-/// | 24..28 | PBKDF2 iterations of the slot of the command line |
+/// | 24..28 | PBKDF2 iterations of the machine's slot |
 /// | 28..36 | id of that slot, see [`Slot::id`](slot::Slot::id) |
 /// | 36..52 | name of the engine |
 /// | 52..60 | id of S, zero while there is none, and from a kernel that does not tell it |
@@ -170,24 +173,29 @@ impl Status {
 
 /// A call for S: 32 bytes.
 ///
+/// The machine's slot is the one of the command line; if there is none, the one that made S first,
+/// unless its pass phrase was a stretched one.
+///
 /// | bytes | field |
 /// |---|---|
 /// | 0..4 | version |
-/// | 4..8 | zero |
+/// | 4..8 | flags |
 /// | 8..16 | address of the text of the slot |
 /// | 16..24 | address of the pass phrase |
-/// | 24..28 | length of the slot's text; 0 for the slot of the command line |
+/// | 24..28 | length of the slot's text; 0 for the machine's slot |
 /// | 28..32 | length of the pass phrase, 1 to 512 |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unlock {
     /// Address of the text of the slot.
     pub slot: u64,
-    /// Its length; 0 for the slot of the command line.
+    /// Its length; 0 for the machine's slot.
     pub slot_len: usize,
     /// Address of the pass phrase.
     pub pass_phrase: u64,
     /// Its length.
     pub pass_phrase_len: usize,
+    /// Whether nobody can type it, because a program has made it of something else.
+    pub stretched: bool,
 }
 
 impl Unlock {
@@ -197,7 +205,8 @@ impl Unlock {
     ///
     /// See [`Malformed`].
     pub fn decode(bytes: &[u8; UNLOCK_SIZE]) -> Result<Self, Malformed> {
-        if word(bytes, 0) != VERSION || word(bytes, 4) != 0 {
+        let flags = word(bytes, 4);
+        if word(bytes, 0) != VERSION || flags & !UNLOCK_STRETCHED != 0 {
             return Err(Malformed::Unknown);
         }
         let call = Self {
@@ -205,6 +214,7 @@ impl Unlock {
             slot_len: word(bytes, 24) as usize,
             pass_phrase: u64::from_le_bytes(array(bytes, 16)),
             pass_phrase_len: word(bytes, 28) as usize,
+            stretched: flags & UNLOCK_STRETCHED != 0,
         };
         let lengths = call.slot_len <= slot::TEXT_MAX
             && (1..=PASS_PHRASE_MAX).contains(&call.pass_phrase_len);
@@ -219,10 +229,11 @@ impl Unlock {
     pub fn encode(&self) -> [u8; UNLOCK_SIZE] {
         let mut bytes = [0; UNLOCK_SIZE];
         let len = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+        let flags = if self.stretched { UNLOCK_STRETCHED } else { 0 };
         let all = VERSION
             .to_le_bytes()
             .into_iter()
-            .chain([0; 4])
+            .chain(flags.to_le_bytes())
             .chain(self.slot.to_le_bytes())
             .chain(self.pass_phrase.to_le_bytes())
             .chain(len(self.slot_len).to_le_bytes())

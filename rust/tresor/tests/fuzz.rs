@@ -173,6 +173,7 @@ fn with_calls<T>(f: impl FnOnce(&Inputs<'_>) -> T) -> T {
         slot_len: 200,
         pass_phrase: 0x2000,
         pass_phrase_len: 20,
+        stretched: false,
     };
     let good = [
         [&[0][..], &unlock.encode()].concat(),

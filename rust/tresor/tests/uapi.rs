@@ -25,8 +25,9 @@ fn places_of_the_fields_are_pinned() {
         slot_len: 0x99,
         pass_phrase: 0xaabb_ccdd_eeff_0011,
         pass_phrase_len: 0x122,
+        stretched: true,
     };
-    let expected = "01000000000000008877665544332211\
+    let expected = "01000000010000008877665544332211\
                     1100ffeeddccbbaa9900000022010000";
     assert_eq!(hex::encode(call.encode()), expected);
     let status = Status {
@@ -54,7 +55,7 @@ fn places_of_the_fields_are_pinned() {
 /// Whether a call for S is one that the documentation allows.
 fn is_good(bytes: &[u8; uapi::UNLOCK_SIZE]) -> Result<(), Malformed> {
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-    if word(0) != 1 || word(4) != 0 {
+    if word(0) != 1 || word(4) > 1 {
         return Err(Malformed::Unknown);
     }
     let slot = word(24) as usize <= TEXT_MAX;
@@ -73,7 +74,7 @@ proptest! {
     fn unlock_takes_good_calls_only(
         mut bytes: [u8; uapi::UNLOCK_SIZE],
         version in 0u32..3,
-        flags in 0u32..2,
+        flags in 0u32..3,
         slot_len in prop_oneof![0u32..300, any::<u32>()],
         pass_phrase_len in prop_oneof![0u32..600, any::<u32>()],
         as_it_is in prop::bool::weighted(0.1),

@@ -44,13 +44,20 @@ impl Device {
         Status::decode(&bytes).map_err(|_| other_version())
     }
 
-    /// Makes S of a pass phrase, with the slot of the kernel command line if `slot` is empty.
-    pub(crate) fn unlock(&self, slot: &str, pass_phrase: &[u8]) -> anyhow::Result<()> {
+    /// Makes S of a pass phrase, with the machine's slot if `slot` is empty. `stretched`: it is not what
+    /// a person types.
+    pub(crate) fn unlock(
+        &self,
+        slot: &str,
+        pass_phrase: &[u8],
+        stretched: bool,
+    ) -> anyhow::Result<()> {
         let call = Unlock {
             slot: slot.as_ptr() as u64,
             slot_len: slot.len(),
             pass_phrase: pass_phrase.as_ptr() as u64,
             pass_phrase_len: pass_phrase.len(),
+            stretched,
         };
         self.call::<{ uapi::UNLOCK }, _>(&mut call.encode())
             .map_err(|error| match error {

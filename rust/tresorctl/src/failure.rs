@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use tresor::kdf::PASS_PHRASE_MAX;
+
 /// A failure with an exit code of its own. All others exit with 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -18,6 +20,8 @@ pub(crate) enum Failure {
     OtherSecret,
     /// Another program, or SysRq-x, has locked the machine meanwhile.
     LockedMeanwhile,
+    /// Nothing was typed: the kernel's prompt would go on without a key.
+    NoPassPhrase,
 }
 
 impl Failure {
@@ -30,6 +34,7 @@ impl Failure {
             Self::NoSlot => 5,
             Self::OtherSecret => 6,
             Self::LockedMeanwhile => 7,
+            Self::NoPassPhrase => 8,
         }
     }
 }
@@ -44,12 +49,18 @@ impl fmt::Display for Failure {
             }
             Self::NotRoot => "/dev/tresor is for root only; use sudo",
             Self::NoSlot => {
-                "there is no good slot on the kernel command line (tresor.slot=); give one with --slot"
+                "there is no good slot on the kernel command line (tresor.slot=); give one with --slot or --slot-file"
             }
             Self::OtherSecret => {
                 "this slot has another secret than the one that open volumes need since the boot: use a \
                  slot of that secret, or reboot; or the machine is unlocked with another slot (tresorctl \
                  status)"
+            }
+            Self::NoPassPhrase => {
+                return write!(
+                    f,
+                    "the pass phrase is empty; the kernel's prompt takes 1 to {PASS_PHRASE_MAX} bytes"
+                )
             }
             Self::LockedMeanwhile => "the machine was locked again meanwhile; unlock once more",
         })

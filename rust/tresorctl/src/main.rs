@@ -54,7 +54,7 @@ enum Command {
     /// Gives the running machine its key: asks for the pass phrase.
     ///
     /// Exit codes: 2 wrong pass phrase, 3 no driver, 4 not root, 5 no slot, 6 a slot of another secret
-    /// than the first one of this boot, 7 locked meanwhile, 1 anything else.
+    /// than the first one of this boot, 7 locked meanwhile, 8 an empty pass phrase, 1 anything else.
     Unlock(unlock::Options),
     /// Wipes the key of the running machine. Open volumes wait for it.
     Lock(unlock::LockOptions),

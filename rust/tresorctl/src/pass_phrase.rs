@@ -9,6 +9,7 @@ use anyhow::{bail, ensure, Context};
 use rustix::io::Errno;
 use tresor::kdf::PASS_PHRASE_MAX;
 
+use crate::failure::Failure;
 use crate::locked::Locked;
 use crate::terminal::Terminal;
 
@@ -69,7 +70,7 @@ impl PassPhrase {
     /// Takes the first `len` bytes of `memory` if the kernel's prompt would take them.
     fn new(memory: Locked, len: usize) -> anyhow::Result<Self> {
         match len {
-            0 => bail!("the pass phrase is empty; the kernel's prompt takes 1 to {PASS_PHRASE_MAX} bytes"),
+            0 => return Err(Failure::NoPassPhrase.into()),
             1..=PASS_PHRASE_MAX => (),
             _ => bail!("the pass phrase is too long; the kernel's prompt takes at most {PASS_PHRASE_MAX} bytes"),
         }

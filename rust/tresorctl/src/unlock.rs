@@ -13,7 +13,7 @@ use crate::register_secret::TRIES;
 use crate::slot_file::SlotFile;
 use crate::stored_slot::StoredSlot;
 
-/// What the driver takes for the slot of the kernel command line.
+/// What the driver takes for its own slot: that of the kernel command line, or of the first unlock.
 const OF_COMMAND_LINE: &str = "";
 
 /// A slot to try; none is the one of the kernel command line.
@@ -95,9 +95,9 @@ fn try_each(device: &Device, slots: &[Tried], pass_phrase: &PassPhrase) -> anyho
     let (mut wrong, mut other) = (0, false);
     for slot in slots {
         let done = match slot {
-            None => device.unlock(OF_COMMAND_LINE, pass_phrase.bytes()),
+            None => device.unlock(OF_COMMAND_LINE, pass_phrase.bytes(), false),
             Some(stored) => stored.with_pass_phrase(pass_phrase.bytes(), |phrase| {
-                device.unlock(&stored.slot.to_string(), phrase)
+                device.unlock(&stored.slot.to_string(), phrase, stored.argon2id.is_some())
             })?,
         };
         match done {

@@ -50,7 +50,7 @@ pub(super) fn wrap(guest: &mut Guest, kind: Kind, key: &[u8]) -> Result<[u8; SIZ
 }
 
 /// What the oracle makes of a handle.
-pub(super) fn unwrap(lab: &Lab<'_>, handle: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+pub(in super::super) fn unwrap(lab: &Lab<'_>, handle: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let wrapped = Wrapped::parse::<Sha256>(handle)?;
     ensure!(
         reference::unwrap(&random()?, &wrapped) == Err(UnwrapError::OtherSecret),

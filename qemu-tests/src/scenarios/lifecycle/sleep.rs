@@ -11,7 +11,7 @@ use anyhow::{ensure, Context, Result};
 use super::super::hotplug::expect_progress;
 use super::super::lab::{Lab, PATIENCE};
 use super::hibernation;
-use super::machine::{standstill, Typed};
+use super::machine::{standstill, unlock_with, Typed};
 use super::work::{Work, LOAD};
 use crate::console::{ACCEPTED, PROMPT, WITHOUT_KEY, WRONG};
 use crate::guest::Guest;
@@ -30,6 +30,11 @@ const WAIT_VARIABLE: &str = "TRESOR_SLEEP_WAIT";
 /// What the log says of a wrong pass phrase, before or after what the prompt says; if after the next prompt, that is repeated. The log's
 /// line is always whole, and may come in the middle of the prompt's.
 const WRONG_LOGGED: &str = "tresor: wrong pass phrase (";
+
+/// Options of `tresorctl unlock` for a file of slots.
+const SLOT_FILE: [&str; 2] = ["--slot-file", "/tmp/slots"];
+/// What the kernel says when it wakes up and has nothing to ask for.
+const NOT_ASKED: &str = "tresor: awake without a key";
 
 /// What the person at the console does when the machine wakes up.
 #[derive(Clone, Copy)]
@@ -119,6 +124,59 @@ pub(in super::super) fn with_agent(lab: &mut Lab<'_>) -> Result<()> {
     work.end(lab, &mut guest).map(drop)
 }
 
+/// A program has unlocked a machine without a slot on its command line. The kernel asks for the pass phrase of that program's slot, unless
+/// nobody could type it.
+pub(in super::super) fn unlocked_by_program(lab: &mut Lab<'_>) -> Result<()> {
+    let mut config = lab.config_without_slot();
+    sleep::prepare(&mut config);
+    for argon2id in [false, true] {
+        let mut machine = lab.start(&config)?;
+        let mut guest = machine.guest()?;
+        make_slot_file(lab, &mut guest, argon2id)?;
+        unlock_with(&mut guest, &SLOT_FILE, lab.enrollment.pass_phrase(), "0")?;
+        lab.expect_secret_everywhere(&mut machine)?;
+        sleep::fall_asleep(&mut machine, &mut guest, Sleep::ToRam)?;
+        lab.expect_no_secret(&mut machine)?;
+        sleep::wake(&mut machine, Sleep::ToRam)?;
+        if argon2id {
+            let before = machine.console.wait_for(NOT_ASKED, PATIENCE)?;
+            ensure!(!before.contains(PROMPT), "it was asked for: {before}");
+            sleep::finish(&mut machine, &mut guest)?;
+            lab.expect_no_secret(&mut machine)?;
+            unlock_with(&mut guest, &SLOT_FILE, lab.enrollment.pass_phrase(), "0")?;
+        } else {
+            answer(&mut machine, b"not the pass phrase", WRONG)?;
+            answer(&mut machine, lab.enrollment.pass_phrase(), ACCEPTED)?;
+            sleep::finish(&mut machine, &mut guest)?;
+        }
+        lab.expect_secret_everywhere(&mut machine)?;
+    }
+    Ok(())
+}
+
+/// A file with the lab's slot, or with one of the same secret and pass phrase that has Argon2id in front.
+fn make_slot_file(lab: &Lab<'_>, guest: &mut Guest, argon2id: bool) -> Result<()> {
+    let slot = lab.enrollment.slot_text();
+    guest.write_file("/tmp/slots", format!("{slot}\n").as_bytes())?;
+    if argon2id {
+        guest.write_file("/tmp/pass-phrase", lab.enrollment.pass_phrase())?;
+        let change = [
+            "tresorctl",
+            "slot",
+            "change",
+            "--slot-file=/tmp/slots",
+            "--pass-phrase-file=/tmp/pass-phrase",
+            "--new-pass-phrase-file=/tmp/pass-phrase",
+            "--argon2id",
+            "--memory=1",
+            "--passes=1",
+            "--iterations=2000",
+        ];
+        guest.run_ok(&change)?;
+    }
+    Ok(())
+}
+
 fn from_environment(variable: &str, default: u32) -> Result<u32> {
     match env::var(variable) {
         Ok(text) => text
@@ -160,7 +218,7 @@ fn unlock_later(
 }
 
 /// Types at the prompt and expects [`ACCEPTED`] or [`WRONG`].
-pub(super) fn answer(machine: &mut Machine, typed: &[u8], expected: &str) -> Result<()> {
+pub(in super::super) fn answer(machine: &mut Machine, typed: &[u8], expected: &str) -> Result<()> {
     machine.console.answer_prompt(typed, PATIENCE)?;
     let answers = [ACCEPTED, WRONG_LOGGED];
     let (which, _) = machine.console.wait_for_any(&answers, PATIENCE)?;
@@ -173,7 +231,7 @@ pub(super) fn answer(machine: &mut Machine, typed: &[u8], expected: &str) -> Res
 }
 
 /// No secret in the registers, none in RAM.
-pub(super) fn expect_nothing_secret(
+pub(in super::super) fn expect_nothing_secret(
     lab: &Lab<'_>,
     machine: &mut Machine,
     secrets: &Secrets,

@@ -13,6 +13,7 @@ use super::{
     console::Consoles,
     machine,
     parameter,
+    power,
     prompt,
     sha256::KernelSha256, //
 };
@@ -27,7 +28,8 @@ const SLOT_PARAMETER: &[u8] = b"tresor.slot";
 /// Set when the cipher is there, so that a key is of use.
 static READY: Atomic<bool> = Atomic::new(false);
 
-/// The slot of the command line, which lives as long as the kernel; null if there is none.
+/// The machine's slot, which lives as long as the kernel: the one of the command line, or else the
+/// first one that a program has unlocked with. Null if there is none.
 static SLOT: Atomic<*mut Slot> = Atomic::new(ptr::null_mut());
 
 /// Tells that the cipher is registered.
@@ -35,7 +37,7 @@ pub(crate) fn set_ready() {
     READY.store(true, ordering::Release);
 }
 
-/// The slot of the command line, if it is there and good. Context: any, after the boot.
+/// The machine's slot, if there is one. Context: any, after the boot.
 pub(crate) fn slot() -> Option<&'static Slot> {
     // SAFETY: Null, or a slot that `keep()` has leaked and nobody changes.
     unsafe { SLOT.load(ordering::Acquire).as_ref() }
@@ -53,6 +55,25 @@ fn keep(slot: Slot) -> Result<&'static Slot> {
     SLOT.store(raw, ordering::Release);
     // SAFETY: Just leaked, and from here on only read.
     Ok(unsafe { &*raw })
+}
+
+/// Makes the slot that a program has unlocked with the machine's, if that has none: after a sleep
+/// its pass phrase is asked for. The root file system may be on a volume that waits for S, so that
+/// no program could ask.
+///
+/// Of two programs that do it at the same time one slot is kept and never used.
+///
+/// Context: process context, may sleep.
+pub(crate) fn keep_if_none(slot: &Slot) {
+    if self::slot().is_some() {
+        return;
+    }
+    if let Err(error) = keep(slot.clone()).and_then(|_| power::show_prompt_after_sleep()) {
+        pr_err!(
+            "no pass phrase will be asked for after a sleep: {:?}\n",
+            error
+        );
+    }
 }
 
 /// Called by kernel_init_freeable() when the root file system of the initramfs is there and nothing
@@ -94,9 +115,8 @@ fn ask_first(text: &[u8], log_before: u64) -> Result {
     }
 }
 
-/// Asks on all consoles for the pass phrase of the slot of the command line, as at boot: for a
-/// machine that was unlocked and has lost S since, because it slept. Returns when S is there or the
-/// person gave up.
+/// Asks on all consoles for the pass phrase of the machine's slot, as at boot: for a machine that was
+/// unlocked and has lost S since, because it slept. Returns when S is there or the person gave up.
 ///
 /// A user space that reads from the same terminals must be frozen. Fails with `ENOENT` if there is
 /// no slot, with `ENODEV` if no console can be opened, and with what [`prompt::ask`] says.

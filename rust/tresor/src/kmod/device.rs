@@ -100,7 +100,7 @@ impl MiscDevice for Session {
 impl Session {
     /// Fails with
     ///
-    /// * `EINVAL` for a wrong length and `EOPNOTSUPP` for an unknown version,
+    /// * `EINVAL` for a wrong length and `EOPNOTSUPP` for an unknown version or flag,
     /// * `ENOENT` if there is no slot, `EBADMSG` if it is damaged,
     /// * `EKEYREJECTED` for a wrong pass phrase,
     /// * `EEXIST` for a slot of another S than the first one of this boot, or if the machine is
@@ -147,7 +147,11 @@ impl Session {
         let place = pass_phrase.bytes().get_mut(..len).ok_or(EINVAL)?;
         read(address(call.pass_phrase)?, place)?;
         state::wait_at_rest()?;
-        unlock::unlock(slot, pass_phrase, len)
+        let outcome = unlock::unlock(slot, pass_phrase, len)?;
+        if matches!(outcome, Outcome::Unlocked(_)) && !call.stretched {
+            boot::keep_if_none(slot);
+        }
+        Ok(outcome)
     }
 }
 

@@ -38,11 +38,21 @@ const AGENT: &[u8] = b"agent";
 ///
 /// Context: process context, may sleep.
 pub(crate) fn prepare() -> Result {
+    if boot::is_configured() {
+        show_prompt_after_sleep()?;
+    }
+    Ok(())
+}
+
+/// Has a text console on the screen when the machine wakes up.
+///
+/// Context: process context, may sleep.
+pub(crate) fn show_prompt_after_sleep() -> Result {
     // A person can neither see nor answer a prompt behind a graphical session, and the session is
     // asked to leave the screen only before it is frozen. The null pointer is a key like the device
     // of any other driver, and not used as a pointer.
     #[cfg(CONFIG_VT_CONSOLE_SLEEP)]
-    if !agent_asks() && boot::is_configured() {
+    if !agent_asks() {
         // SAFETY: As said, the pointer is a key only.
         kernel::error::to_result(unsafe {
             bindings::pm_vt_switch_required(core::ptr::null_mut(), true)

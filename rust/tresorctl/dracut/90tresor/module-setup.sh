@@ -14,8 +14,9 @@ depends() {
 }
 
 install() {
-	inst_multiple tresorctl
-	inst_multiple -o systemd-ask-password plymouth
+	inst_multiple tresorctl sleep
+	inst_simple /usr/lib/tresor/ask
+	inst_multiple -o plymouth
 	# Slots that the kernel command line cannot carry: several, or with Argon2id.
 	if [ -r /etc/tresor/slots ]; then
 		inst_simple /etc/tresor/slots

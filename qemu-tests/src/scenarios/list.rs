@@ -129,6 +129,7 @@ const IN_QEMU: &[Row] = &[
     ("amnesia::wrapped_keys", amnesia::wrapped_keys, &[1]),
     ("amnesia::watched", amnesia::watched, &[1]),
     ("debian::encrypted_root", debian::encrypted_root, &[2]),
+    ("amnesia::commands", luks::commands::commands, &[2]),
 ];
 
 /// All scenarios.

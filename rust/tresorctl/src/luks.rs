@@ -33,7 +33,7 @@ mod plan;
 mod release;
 #[cfg(test)]
 mod tests;
-mod wrapper;
+pub(crate) mod wrapper;
 
 /// The cipher of stock volumes.
 pub(crate) const STOCK: &str = "aes-xts-plain64";

@@ -21,6 +21,7 @@ mod device;
 mod docs;
 mod doctor;
 mod failure;
+mod handle;
 mod locked;
 mod luks;
 mod new;
@@ -65,6 +66,9 @@ enum Command {
     /// LUKS2 volumes: from stock LUKS2 to keys that only registers hold, and back.
     #[command(subcommand)]
     Luks(luks::Luks),
+    /// Wrapped handles in files, for plain dm-crypt.
+    #[command(subcommand)]
+    Handle(handle::Handles),
     /// Opens a volume on a stock kernel, in an emergency: its key is then in RAM.
     Recover(recover::Options),
     /// Prints the register secret and a volume key. FOR TESTS: this build gives secrets away.
@@ -129,6 +133,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Slot(Slot::List(options)) => slot_edit::list(&options),
         Command::Slot(Slot::Store(options)) => slot_edit::store(&options),
         Command::Luks(command) => luks::run(&command),
+        Command::Handle(command) => handle::run(&command),
         Command::Recover(options) => recover::run(&options),
         Command::Unlock(options) => unlock::run(&options),
         Command::Lock(options) => unlock::lock(&options),

@@ -10,10 +10,9 @@ use anyhow::{ensure, Context, Result};
 
 use super::super::hotplug::expect_progress;
 use super::super::lab::{Lab, PATIENCE};
-use super::hibernation;
 use super::machine::{standstill, Typed};
 use super::work::{Work, LOAD};
-use crate::console::{ACCEPTED, PROMPT, WITHOUT_KEY, WRONG};
+use crate::console::{ACCEPTED, WITHOUT_KEY, WRONG};
 use crate::guest::Guest;
 use crate::machine::Machine;
 use crate::scan::{Hit, Scanner};
@@ -90,33 +89,6 @@ pub(in super::super) fn cycles(lab: &mut Lab<'_>) -> Result<()> {
         "the control failed: a volume key in a file in RAM was not found in the sleeping machine: {hits:?}"
     );
     Ok(())
-}
-
-/// The kernel does not ask after a sleep; a program does, when everything runs again. Nor does this machine hibernate instead.
-pub(in super::super) fn with_agent(lab: &mut Lab<'_>) -> Result<()> {
-    let mut config = lab.config();
-    sleep::prepare(&mut config);
-    config.cmdline.push_str(" tresor.prompt=agent");
-    let handle = lab.add_disks(&mut config, 64)?;
-    let secrets = lab.enrollment.secrets(&[&handle])?;
-    let (mut machine, mut guest) = lab.start_unlocked(&config)?;
-    let (work, mut progress) = Work::start(&mut guest, handle)?;
-    for how in [Sleep::ToRam, Sleep::ToIdle] {
-        let dirty = Work::leave_dirty(&mut guest, how as u64)?;
-        sleep::fall_asleep(&mut machine, &mut guest, how)?;
-        sleep::wake(&mut machine, how)?;
-        let before = machine.console.wait_for("the agent is to ask", PATIENCE)?;
-        ensure!(
-            !before.contains(PROMPT),
-            "the kernel asked although the agent is to: {before}"
-        );
-        unlock_later(lab, &mut machine, &mut guest, &secrets)?;
-        progress = expect_progress(&mut guest, &progress, LOAD)?;
-        dirty.expect(&mut guest)?;
-    }
-    hibernation::expect_refused(&mut guest)?;
-    lab.expect_secret_everywhere(&mut machine)?;
-    work.end(lab, &mut guest).map(drop)
 }
 
 fn from_environment(variable: &str, default: u32) -> Result<u32> {

@@ -28,7 +28,7 @@ const WAIT_VARIABLE: &str = "TRESOR_SLEEP_WAIT";
 
 /// What the log says of a wrong pass phrase, before or after what the prompt says; if after the next prompt, that is repeated. The log's
 /// line is always whole, and may come in the middle of the prompt's.
-const WRONG_LOGGED: &str = "tresor: wrong pass phrase (";
+pub(super) const WRONG_LOGGED: &str = "tresor: wrong pass phrase (";
 
 /// What the person at the console does when the machine wakes up.
 #[derive(Clone, Copy)]

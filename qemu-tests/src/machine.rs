@@ -221,6 +221,12 @@ impl Machine {
         guest.switch_to(|| UnixStream::connect(path).context("connecting to PID 1 again"))
     }
 
+    /// As [`Self::reconnect`] for a PID 1 that was in another machine, of which this one has loaded the image.
+    pub fn adopt(&mut self, guest: &mut Guest) -> Result<()> {
+        drop(self.agent.take());
+        self.reconnect(guest)
+    }
+
     /// The file that is the machine's RAM: offset = physical address.
     pub fn ram(&self) -> &Path {
         &self.ram

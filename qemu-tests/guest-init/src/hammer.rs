@@ -43,13 +43,15 @@ fn one_thread(seed: u64, calls: u64) -> Result<HammerReport> {
         if random.one_in(256) {
             device = open()?;
         }
-        let number = match random.below(7) {
+        let number = match random.below(8) {
             0 => uapi::STATUS,
             1 => uapi::UNLOCK,
             2 => uapi::LOCK,
             3 => uapi::WRAP_FRESH,
             4 => uapi::WRAP_KEY,
             5 => uapi::VERIFY,
+            // Nobody is the agent, so no call of it waits.
+            6 => uapi::AGENT,
             // The driver's type, or not, and any direction, number and size.
             _ => random.next() as u32 & !0xff00 | if random.one_in(8) { 0 } else { 0xd500 },
         };

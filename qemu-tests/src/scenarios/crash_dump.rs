@@ -113,7 +113,7 @@ fn work(lab: &Lab<'_>, guest: &mut Guest) -> Result<()> {
 }
 
 /// K1 and K2 of the stock volume.
-fn stock_patterns(lab: &Lab<'_>, key: &[u8]) -> Result<Vec<Pattern>> {
+pub(super) fn stock_patterns(lab: &Lab<'_>, key: &[u8]) -> Result<Vec<Pattern>> {
     let mut secrets = lab.enrollment.secrets(&[])?;
     secrets.volume_keys = vec![VolumeKey::from_xts_key(key)?];
     let mut patterns = secrets.patterns();

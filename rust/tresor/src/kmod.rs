@@ -8,6 +8,9 @@ use kernel::{
     prelude::*, //
 };
 
+// A machine that does not sleep has nobody to ask.
+#[cfg_attr(not(CONFIG_PM_SLEEP), allow(dead_code))]
+mod agent;
 mod asm;
 mod boot;
 mod cipher;
@@ -26,7 +29,7 @@ mod machine;
 mod owner;
 mod parameter;
 mod pass_phrase;
-#[cfg(CONFIG_SUSPEND)]
+#[cfg(CONFIG_PM_SLEEP)]
 mod power;
 mod prompt;
 #[cfg(CONFIG_CRYPTO_SELFTESTS)]
@@ -72,7 +75,7 @@ impl Tresor {
             state::fail_by_default(true);
         }
         hotplug::prepare()?;
-        #[cfg(CONFIG_SUSPEND)]
+        #[cfg(CONFIG_PM_SLEEP)]
         power::prepare()?;
         #[cfg(CONFIG_HIBERNATION)]
         hibernation::prepare()?;

@@ -21,6 +21,8 @@ pub enum Property {
     Lockdown,
     /// Only signed modules are loaded.
     SignedModules,
+    /// No module runs virtual machines on the debug registers without asking for them.
+    OwnRegisters,
     /// No other kernel can be started without a reset.
     NoKexec,
     /// RAM is never written to a disk.
@@ -35,13 +37,14 @@ pub enum Property {
 
 impl Property {
     /// All of them, what matters most first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::BareMetal,
         Self::Iommu,
         Self::Mitigations,
         Self::NoSmt,
         Self::Lockdown,
         Self::SignedModules,
+        Self::OwnRegisters,
         Self::NoKexec,
         Self::NoHibernation,
         Self::NoKdump,
@@ -58,6 +61,7 @@ impl Property {
             Self::NoSmt => "no-smt",
             Self::Lockdown => "lockdown",
             Self::SignedModules => "signed-modules",
+            Self::OwnRegisters => "own-registers",
             Self::NoKexec => "no-kexec",
             Self::NoHibernation => "no-hibernation",
             Self::NoKdump => "no-kdump",
@@ -75,6 +79,10 @@ impl Property {
             Self::NoSmt => "SMT is on: a program on the other thread shares buffers of the CPU",
             Self::Lockdown => "root can load code into the kernel that reads the key",
             Self::SignedModules => "root can load any module, and a module can read the key",
+            Self::OwnRegisters => {
+                "virtual machines of VirtualBox or VMware load values over the key, and what is \
+                 written to the disk then is lost"
+            }
             Self::NoKexec => "root can start another kernel, which can look for what is left",
             Self::NoHibernation => "all RAM, open files too, can be written to the disk",
             Self::NoKdump => "a crash writes all RAM, open files too, to a file",
@@ -94,6 +102,7 @@ impl Property {
             Self::NoSmt => "turn it off in the firmware or with nosmt",
             Self::Lockdown => "use lockdown=confidentiality",
             Self::SignedModules => "use module.sig_enforce=1",
+            Self::OwnRegisters => "unload vboxdrv and vmmon, and use KVM; or boot with tresor=off",
             Self::NoKexec => "set the sysctl kernel.kexec_load_disabled=1, or build without KEXEC",
             Self::NoHibernation => "use nohibernate",
             Self::NoKdump => "take crashkernel= off the command line",

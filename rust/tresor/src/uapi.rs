@@ -27,6 +27,8 @@ pub const STATUS_SIZE: usize = 64;
 pub const UNLOCK_SIZE: usize = 32;
 /// Bytes of [`Lock`].
 pub const LOCK_SIZE: usize = 8;
+/// Bytes of [`Agent`].
+pub const AGENT_SIZE: usize = 8;
 
 /// Tells the state. The program fills in the version.
 pub const STATUS: u32 = number(READ | WRITE, 1, STATUS_SIZE);
@@ -34,6 +36,8 @@ pub const STATUS: u32 = number(READ | WRITE, 1, STATUS_SIZE);
 pub const UNLOCK: u32 = number(WRITE, 2, UNLOCK_SIZE);
 /// Takes S away.
 pub const LOCK: u32 = number(WRITE, 3, LOCK_SIZE);
+/// What the program does that asks for the pass phrase after a sleep.
+pub const AGENT: u32 = number(WRITE, 4, AGENT_SIZE);
 /// Makes a wrapped handle with a fresh key; see [`wrap`].
 pub const WRAP_FRESH: u32 = number(READ | WRITE, 16, wrap::FRESH_SIZE);
 /// Makes a wrapped handle of a key; see [`wrap`].
@@ -271,6 +275,42 @@ impl Lock {
     pub fn encode(&self) -> [u8; LOCK_SIZE] {
         let flags = if self.fail { LOCK_FAIL } else { 0 };
         ((u64::from(flags) << 32) | u64::from(VERSION)).to_le_bytes()
+    }
+}
+
+/// A call of the agent, the program that asks for the pass phrase after a sleep: 8 bytes, version
+/// and the number of what it wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Agent {
+    /// Makes the caller the agent, until the file is closed.
+    Register = 0,
+    /// Returns when the machine is awake and the agent is to ask.
+    Wait = 1,
+    /// Leaves asking to the kernel, this time.
+    GiveUp = 2,
+}
+
+impl Agent {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Register, Self::Wait, Self::GiveUp];
+
+    /// Reads a call.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Unknown`] for another version or number.
+    pub fn decode(bytes: &[u8; AGENT_SIZE]) -> Result<Self, Malformed> {
+        let number = word(bytes, 4);
+        Self::ALL
+            .into_iter()
+            .find(|&call| word(bytes, 0) == VERSION && call as u32 == number)
+            .ok_or(Malformed::Unknown)
+    }
+
+    /// The bytes that a program hands in.
+    pub fn encode(self) -> [u8; AGENT_SIZE] {
+        ((u64::from(self as u32) << 32) | u64::from(VERSION)).to_le_bytes()
     }
 }
 

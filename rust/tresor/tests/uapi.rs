@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tresor::kdf::PASS_PHRASE_MAX;
 use tresor::reference::Sha256;
 use tresor::slot::{Slot, TEXT_MAX};
-use tresor::uapi::{self, Lock, Malformed, Status, Unlock};
+use tresor::uapi::{self, Agent, Lock, Malformed, Status, Unlock};
 
 /// As the kernel's `_IOC()` computes them: pins the interface.
 #[test]
@@ -13,6 +13,7 @@ fn numbers_are_pinned() {
     assert_eq!(uapi::STATUS, 0xc040_d501);
     assert_eq!(uapi::UNLOCK, 0x4020_d502);
     assert_eq!(uapi::LOCK, 0x4008_d503);
+    assert_eq!(uapi::AGENT, 0x4008_d504);
     assert_eq!(uapi::WRAP_FRESH, 0xc088_d510);
     assert_eq!(uapi::WRAP_KEY, 0xc0c8_d511);
     assert_eq!(uapi::VERIFY, 0x4088_d512);
@@ -50,6 +51,14 @@ fn places_of_the_fields_are_pinned() {
         hex::encode(Lock { fail: true }.encode()),
         "0100000001000000"
     );
+    let calls = ["0100000000000000", "0100000001000000", "0100000002000000"];
+    for (call, expected) in Agent::ALL.into_iter().zip(calls) {
+        assert_eq!(hex::encode(call.encode()), expected);
+        assert_eq!(Agent::decode(&call.encode()), Ok(call));
+    }
+    for bytes in [[2, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 3, 0, 0, 0]] {
+        assert_eq!(Agent::decode(&bytes), Err(Malformed::Unknown));
+    }
 }
 
 /// Whether a call for S is one that the documentation allows.

@@ -9,7 +9,7 @@ use anyhow::{anyhow, Context};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{ioctl, Opcode, Updater};
-use tresor::uapi::{self, wrap, Lock, Status, Unlock};
+use tresor::uapi::{self, wrap, Agent, Lock, Status, Unlock};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -86,6 +86,22 @@ impl Device {
     pub(crate) fn lock(&self, fail: bool) -> anyhow::Result<()> {
         self.call::<{ uapi::LOCK }, _>(&mut Lock { fail }.encode())
             .map_err(|error| refused(error, "lock"))
+    }
+
+    /// A call of the agent.
+    pub(crate) fn agent(&self, call: Agent) -> anyhow::Result<()> {
+        self.call::<{ uapi::AGENT }, _>(&mut call.encode())
+            .map_err(|error| match error {
+                Errno::NODEV => anyhow!(
+                    "the kernel asks for the pass phrase itself: put tresor.prompt=agent on its \
+                     command line"
+                ),
+                Errno::BUSY => anyhow!("another program asks for the pass phrase already"),
+                Errno::NOMEM => {
+                    anyhow!("the driver finds that not all memory of the agent is locked")
+                }
+                other => refused(other, "the agent"),
+            })
     }
 
     /// A wrapped handle with a fresh key of this kind, made in registers.

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use failure::Failure;
 
+mod agent;
 mod check;
 mod consent;
 mod device;
@@ -59,6 +60,11 @@ enum Command {
     Unlock(unlock::Options),
     /// Wipes the key of the running machine. Open volumes wait for it.
     Lock(unlock::LockOptions),
+    /// Asks for the pass phrase after each sleep, in the place of the kernel (tresor.prompt=agent).
+    ///
+    /// Runs until it is ended. Everything else stays frozen while it asks. If it gives up or ends,
+    /// the kernel asks on its consoles.
+    Agent(agent::Options),
     /// Tells whether the running machine has its key.
     Status(status::Options),
     /// Shows the driver, and what this machine lacks to be safe, with what to do.
@@ -137,6 +143,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Recover(options) => recover::run(&options),
         Command::Unlock(options) => unlock::run(&options),
         Command::Lock(options) => unlock::lock(&options),
+        Command::Agent(options) => agent::run(&options),
         Command::Status(options) => status::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         #[cfg(any(test, feature = "test-secrets"))]

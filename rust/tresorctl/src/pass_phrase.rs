@@ -2,7 +2,7 @@
 //! Pass phrases: from the terminal, or from a file for scripts.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context};
@@ -44,6 +44,22 @@ impl PassPhrase {
     /// Asks once on the terminal.
     pub(crate) fn ask_once(prompt: &str) -> anyhow::Result<Self> {
         Self::ask(&Terminal::new()?, prompt)
+    }
+
+    /// Reads one line of what a program writes, and not a byte more.
+    pub(crate) fn read_line(source: impl AsFd) -> anyhow::Result<Self> {
+        let mut memory = Locked::new()?;
+        let mut len = 0;
+        while let Some(byte) = memory.bytes_mut().get_mut(len..=len) {
+            match rustix::io::read(&source, byte) {
+                Ok(0) => bail!("the program that asks has ended"),
+                Ok(_) if memory.bytes()[len] == b'\n' => break,
+                Ok(_) => len += 1,
+                Err(Errno::INTR) => (),
+                Err(error) => return Err(error).context("cannot read the program's answer"),
+            }
+        }
+        Self::new(memory, len)
     }
 
     /// Reads a file, or standard input if it is named "-".

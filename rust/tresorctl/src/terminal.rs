@@ -5,7 +5,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{bail, Context};
@@ -93,32 +93,44 @@ impl Drop for Terminal {
 
 /// Signals that would end the program; caught, they end it in good order. Afterwards they end it at
 /// once again.
-struct Signals {
+struct Signals(&'static Flags);
+
+/// What the signal handlers share with the program. They are never taken away again, so there is one
+/// for all.
+#[derive(Default)]
+struct Flags {
     caught: Arc<AtomicBool>,
     end_at_once: Arc<AtomicBool>,
 }
 
+impl Flags {
+    fn get() -> anyhow::Result<&'static Self> {
+        static FLAGS: OnceLock<Flags> = OnceLock::new();
+        if let Some(flags) = FLAGS.get() {
+            return Ok(flags);
+        }
+        let flags = Self::default();
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&flags.end_at_once))
+                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flags.caught)))
+                .context("cannot catch signals")?;
+        }
+        Ok(FLAGS.get_or_init(|| flags))
+    }
+}
+
 impl Signals {
     fn catch() -> anyhow::Result<Self> {
-        let signals = Self {
-            caught: Arc::default(),
-            end_at_once: Arc::default(),
-        };
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register_conditional_default(
-                signal,
-                Arc::clone(&signals.end_at_once),
-            )
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&signals.caught)))
-            .context("cannot catch signals")?;
-        }
-        Ok(signals)
+        let flags = Flags::get()?;
+        flags.caught.store(false, Ordering::Relaxed);
+        flags.end_at_once.store(false, Ordering::Relaxed);
+        Ok(Self(flags))
     }
 
     fn read(&self, stdin: BorrowedFd<'_>, buffer: &mut [u8]) -> anyhow::Result<usize> {
         let delay = Timespec::try_from(SIGNAL_DELAY).context("cannot wait for the terminal")?;
         loop {
-            if self.caught.load(Ordering::Relaxed) {
+            if self.0.caught.load(Ordering::Relaxed) {
                 return Err(Interrupted.into());
             }
             match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&delay)) {
@@ -136,6 +148,6 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        self.end_at_once.store(true, Ordering::Relaxed);
+        self.0.end_at_once.store(true, Ordering::Relaxed);
     }
 }

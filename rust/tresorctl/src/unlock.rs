@@ -17,19 +17,36 @@ use crate::stored_slot::StoredSlot;
 const OF_COMMAND_LINE: &str = "";
 
 /// A slot to try; none is the one of the kernel command line.
-type Tried = Option<StoredSlot>;
+pub(crate) type Tried = Option<StoredSlot>;
 
 /// Options of `unlock`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    #[command(flatten)]
+    slots: Slots,
+    #[command(flatten)]
+    pass_phrase: Source,
+}
+
+/// Which slots are tried.
+#[derive(clap::Args)]
+pub(crate) struct Slots {
     /// Use this slot instead of the one on the kernel command line.
     #[arg(long, conflicts_with = "slot_file")]
     slot: Option<StoredSlot>,
     /// Try the slots of this file, one after the other.
     #[arg(long, value_name = "FILE")]
     slot_file: Option<PathBuf>,
-    #[command(flatten)]
-    pass_phrase: Source,
+}
+
+impl Slots {
+    /// Reads them.
+    pub(crate) fn read(&self) -> anyhow::Result<Vec<Tried>> {
+        Ok(match &self.slot_file {
+            Some(path) => SlotFile::read(path)?.slots().cloned().map(Some).collect(),
+            None => vec![self.slot.clone()],
+        })
+    }
 }
 
 /// Options of `lock`.
@@ -49,11 +66,7 @@ pub(crate) struct LockOptions {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     stay_in_memory()?;
     let device = Device::open()?;
-    let slots: Vec<Tried> = match &options.slot_file {
-        Some(path) => SlotFile::read(path)?.slots().cloned().map(Some).collect(),
-        None => vec![options.slot.clone()],
-    };
-    unlock(&device, &slots, &options.pass_phrase)
+    unlock(&device, &options.slots.read()?, &options.pass_phrase)
 }
 
 /// Has the driver wipe the key.
@@ -91,7 +104,11 @@ fn unlock(device: &Device, slots: &[Tried], source: &Source) -> anyhow::Result<(
 }
 
 /// Tries the slots until the pass phrase fits one.
-fn try_each(device: &Device, slots: &[Tried], pass_phrase: &PassPhrase) -> anyhow::Result<()> {
+pub(crate) fn try_each(
+    device: &Device,
+    slots: &[Tried],
+    pass_phrase: &PassPhrase,
+) -> anyhow::Result<()> {
     let (mut wrong, mut other) = (0, false);
     for slot in slots {
         let done = match slot {
@@ -127,13 +144,13 @@ fn ask(device: &Device, slots: &[Tried]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn is(error: &anyhow::Error, failure: Failure) -> bool {
+pub(crate) fn is(error: &anyhow::Error, failure: Failure) -> bool {
     error.downcast_ref() == Some(&failure)
 }
 
 /// Keeps all of the program in memory: its pages may have to come from a disk that waits for the
 /// key.
-fn stay_in_memory() -> anyhow::Result<()> {
+pub(crate) fn stay_in_memory() -> anyhow::Result<()> {
     rustix::mm::mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE).context(
         "cannot lock the program in memory; run it as root, or raise the limit (ulimit -l)",
     )

@@ -284,3 +284,16 @@ fn this_build_prints_secrets() {
         .code(1)
         .stderr(contains("the key has 33 bytes"));
 }
+
+#[test]
+fn the_agent_wants_one_way_to_ask() {
+    for arguments in [
+        &["agent"][..],
+        &["agent", "--tty", "/dev/tty1", "--ask", "/bin/true"],
+    ] {
+        tresorctl(arguments)
+            .assert()
+            .code(2)
+            .stderr(contains("--tty").and(contains("--ask").or(contains("Usage"))));
+    }
+}

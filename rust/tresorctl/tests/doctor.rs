@@ -216,6 +216,49 @@ fn each_property_is_missed_where_it_is_seen() {
             "lockdown",
         ),
         (
+            OwnRegisters,
+            &[(
+                "proc/modules",
+                "vboxnetflt 32768 0 - Live 0x0 (O)\nvboxdrv 655360 1 vboxnetflt, Live 0x0 (O)\n",
+            )],
+            "missing",
+            "loaded: vboxdrv (VirtualBox)",
+        ),
+        (
+            OwnRegisters,
+            &[("proc/modules", "vmmon 155648 0 - Live 0x0 (O)\n")],
+            "missing",
+            "loaded: vmmon (VMware)",
+        ),
+        (
+            OwnRegisters,
+            &[
+                ("proc/sys/kernel/osrelease", "7.3.4\n"),
+                (
+                    "lib/modules/7.3.4/modules.dep",
+                    "kernel/fs/fat/fat.ko.xz:\nupdates/dkms/vboxdrv.ko.xz:\n",
+                ),
+            ],
+            "weak",
+            "installed, not loaded: vboxdrv",
+        ),
+        (
+            OwnRegisters,
+            &[
+                (
+                    "proc/modules",
+                    "vmmon_helper 4096 0 - Live 0x0\nkvm 1 0 - Live 0x0\n",
+                ),
+                ("proc/sys/kernel/osrelease", "7.3.4\n"),
+                (
+                    "lib/modules/7.3.4/modules.dep",
+                    "misc/vmmon2.ko: misc/vmmon.ko\n",
+                ),
+            ],
+            "ok",
+            "no module",
+        ),
+        (
             NoKexec,
             &[("proc/sys/kernel/kexec_load_disabled", "0\n")],
             "missing",

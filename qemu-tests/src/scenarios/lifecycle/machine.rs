@@ -19,6 +19,7 @@ const EXIT_CODE: &str = "/tmp/unlock-exit";
 const COMPLAINTS: &[&str] = &[
     "BUG:",
     "WARNING:",
+    "UBSAN:",
     "Oops",
     "general protection",
     "scheduling while atomic",

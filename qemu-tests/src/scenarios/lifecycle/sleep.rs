@@ -10,7 +10,6 @@ use anyhow::{ensure, Context, Result};
 
 use super::super::hotplug::expect_progress;
 use super::super::lab::{Lab, PATIENCE};
-use super::hibernation;
 use super::machine::{standstill, unlock_with, Typed};
 use super::work::{Work, LOAD};
 use crate::console::{ACCEPTED, PROMPT, WITHOUT_KEY, WRONG};
@@ -29,7 +28,7 @@ const WAIT_VARIABLE: &str = "TRESOR_SLEEP_WAIT";
 
 /// What the log says of a wrong pass phrase, before or after what the prompt says; if after the next prompt, that is repeated. The log's
 /// line is always whole, and may come in the middle of the prompt's.
-const WRONG_LOGGED: &str = "tresor: wrong pass phrase (";
+pub(super) const WRONG_LOGGED: &str = "tresor: wrong pass phrase (";
 
 /// Options of `tresorctl unlock` for a file of slots.
 const SLOT_FILE: [&str; 2] = ["--slot-file", "/tmp/slots"];
@@ -95,33 +94,6 @@ pub(in super::super) fn cycles(lab: &mut Lab<'_>) -> Result<()> {
         "the control failed: a volume key in a file in RAM was not found in the sleeping machine: {hits:?}"
     );
     Ok(())
-}
-
-/// The kernel does not ask after a sleep; a program does, when everything runs again. Nor does this machine hibernate instead.
-pub(in super::super) fn with_agent(lab: &mut Lab<'_>) -> Result<()> {
-    let mut config = lab.config();
-    sleep::prepare(&mut config);
-    config.cmdline.push_str(" tresor.prompt=agent");
-    let handle = lab.add_disks(&mut config, 64)?;
-    let secrets = lab.enrollment.secrets(&[&handle])?;
-    let (mut machine, mut guest) = lab.start_unlocked(&config)?;
-    let (work, mut progress) = Work::start(&mut guest, handle)?;
-    for how in [Sleep::ToRam, Sleep::ToIdle] {
-        let dirty = Work::leave_dirty(&mut guest, how as u64)?;
-        sleep::fall_asleep(&mut machine, &mut guest, how)?;
-        sleep::wake(&mut machine, how)?;
-        let before = machine.console.wait_for("the agent is to ask", PATIENCE)?;
-        ensure!(
-            !before.contains(PROMPT),
-            "the kernel asked although the agent is to: {before}"
-        );
-        unlock_later(lab, &mut machine, &mut guest, &secrets)?;
-        progress = expect_progress(&mut guest, &progress, LOAD)?;
-        dirty.expect(&mut guest)?;
-    }
-    hibernation::expect_refused(&mut guest)?;
-    lab.expect_secret_everywhere(&mut machine)?;
-    work.end(lab, &mut guest).map(drop)
 }
 
 /// A program has unlocked a machine without a slot on its command line. The kernel asks for the pass phrase of that program's slot, unless

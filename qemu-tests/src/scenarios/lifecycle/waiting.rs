@@ -18,6 +18,8 @@ const MOST_WAITING: u64 = 128 + 64;
 const WRITERS: u32 = 6;
 /// How long they wait for the key. Dirty pages are written after 5 s at the latest (see below).
 const WAIT: Duration = Duration::from_secs(60);
+/// The driver's error number for an agent where the kernel asks.
+const ENODEV: i32 = 19;
 /// RAM that must stay available meanwhile, in KiB: of 256 MiB.
 const LEAST_AVAILABLE: u64 = 48 << 10;
 const FILES: Files = Files {
@@ -121,6 +123,10 @@ pub(in super::super) fn hammer(lab: &mut Lab<'_>) -> Result<()> {
         report.done > 0 && report.refused > 0 && report.locks > 0,
         "the calls did not reach what they should: {report:?}"
     );
+    // Not a machine of tresor.prompt=agent.
+    let register = tresor::uapi::Agent::Register.encode();
+    let (errno, _) = guest.call_device(tresor::uapi::AGENT, &register)?;
+    ensure!(errno == ENODEV, "an agent nobody wants: error {errno}");
     expect_quiet(&mut guest)?;
     // At random it also locks; it cannot know the pass phrase.
     expect_state(&mut guest, "locked", 0)?;

@@ -22,7 +22,7 @@ use kernel::{
 
 use super::{
     engine::Direction,
-    state::{self, Phase},
+    state, //
 };
 
 mod blocks;
@@ -96,7 +96,7 @@ fn without_s() -> Result<Completion> {
     }
     state::note_loss();
     // A self test that has lost its S does not get it back.
-    if state::fails_without_s() || state::phase() == Phase::SelfTest {
+    if state::must_fail() {
         return Err(ENOKEY);
     }
     Ok(Completion::RetryAfter(&state::GATE))

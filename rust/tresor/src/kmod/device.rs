@@ -18,6 +18,7 @@ use kernel::{
 };
 
 use super::{
+    agent,
     boot,
     engine,
     lock,
@@ -65,6 +66,9 @@ pub(crate) struct Session {
     /// writing to a locked disk can free.
     #[pin]
     pass_phrase: Mutex<PassPhrase>,
+    /// That the process that opened it asks after a sleep.
+    #[pin]
+    agent: Mutex<Option<agent::Registered>>,
 }
 
 #[vtable]
@@ -76,6 +80,7 @@ impl MiscDevice for Session {
         KBox::pin_init(
             try_pin_init!(Self {
                 pass_phrase <- new_mutex!(PassPhrase::new()?),
+                agent <- new_mutex!(None),
             }),
             GFP_KERNEL,
         )
@@ -87,6 +92,7 @@ impl MiscDevice for Session {
             uapi::STATUS => status(arg)?,
             uapi::UNLOCK => session.unlock(arg)?,
             uapi::LOCK => lock(arg)?,
+            uapi::AGENT => session.agent(arg)?,
             uapi::WRAP_FRESH => wrap_fresh(arg)?,
             uapi::WRAP_KEY => wrap_key(arg)?,
             uapi::VERIFY => verify(arg)?,
@@ -152,6 +158,21 @@ impl Session {
             boot::keep_if_none(slot);
         }
         Ok(outcome)
+    }
+
+    /// Fails with `EOPNOTSUPP` for an unknown version or number, and with what [`agent`] says.
+    fn agent(&self, arg: usize) -> Result {
+        let mut bytes = [0; uapi::AGENT_SIZE];
+        read(arg, &mut bytes)?;
+        match uapi::Agent::decode(&bytes)? {
+            uapi::Agent::Register => {
+                let registered = agent::register()?;
+                *self.agent.lock() = Some(registered);
+                Ok(())
+            }
+            uapi::Agent::Wait => agent::wait(),
+            uapi::Agent::GiveUp => agent::give_up(),
+        }
     }
 }
 

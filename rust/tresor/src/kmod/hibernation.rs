@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! No hibernation of a machine that has S, or had it.
+//! Hibernation: refused unless it is asked for, and then without S in the image.
 //!
-//! The image would hold nothing of S, which is only in registers. But it is the content of RAM,
-//! with the plain text of files of the encrypted disk, and where it is written to is nothing that
-//! this driver knows. And a machine that is restored from it has a state of the driver that says
-//! that S is there, and no S.
+//! The image is the content of RAM. It holds nothing of S or a volume's key, which are only in
+//! registers; but it has the plain text of open files, on a disk that this driver knows nothing of.
+//! So a machine that has S, or a slot, does not hibernate unless `tresor.hibernation=on` says that
+//! its owner wants that.
+//!
+//! Then S is wiped on all CPUs when the disks are down, before the image is made: what the image
+//! says of the driver's state is that there is no S. While it is written there is none, so it
+//! cannot go to a volume of ours: those requests fail, and with them the hibernation. The machine
+//! that is restored, and one that could not hibernate, asks for the pass phrase as after a suspend.
 
 use core::{cell::UnsafeCell, ffi::c_void, ptr};
 use kernel::{
@@ -16,9 +21,18 @@ use kernel::{
 };
 
 use super::{
+    asm,
     boot,
+    owner,
+    parameter,
+    power,
     state::{self, Phase}, //
 };
+
+/// Command line parameter: whether a machine with S may hibernate.
+const PARAMETER: &[u8] = b"tresor.hibernation";
+/// Its value if so.
+const ON: &[u8] = b"on";
 
 /// The entry in the list of those who are asked.
 struct Notifier(UnsafeCell<bindings::notifier_block>);
@@ -40,7 +54,7 @@ pub(crate) fn prepare() -> Result {
     to_result(unsafe { bindings::register_pm_notifier(NOTIFIER.0.get()) })
 }
 
-/// Refuses to make an image of this machine or to replace it by one.
+/// Refuses to make an image of this machine or to replace it by one, unless that is wanted.
 ///
 /// # Safety
 ///
@@ -55,12 +69,39 @@ unsafe extern "C" fn on_transition(
     if !matches!(event, PREPARE | RESTORE) {
         return bindings::NOTIFY_DONE as c_int;
     }
-    if state::phase() == Phase::Locked && !boot::is_configured() {
+    let has_nothing = state::phase() == Phase::Locked && !boot::is_configured();
+    if has_nothing || parameter::value(PARAMETER) == Some(ON) {
         return bindings::NOTIFY_DONE as c_int;
     }
     pr_err!(
-        "hibernation is refused: RAM holds open files of the encrypted disk; suspend instead\n"
+        "hibernation is refused: RAM holds open files of the encrypted disk; suspend instead, or \
+         boot with tresor.hibernation=on\n"
     );
     // As notifier_from_errno().
     bindings::NOTIFY_STOP_MASK as c_int | (bindings::NOTIFY_OK as c_int - EPERM.to_errno())
+}
+
+/// Called by create_image() when all disks are down, before the image is made. On failure, which is
+/// a negative error, there is none.
+#[no_mangle]
+extern "C" fn tresor_hibernate() -> c_int {
+    match power::wipe() {
+        Ok(()) => {
+            state::note_image(true);
+            0
+        }
+        Err(error) => error.to_errno(),
+    }
+}
+
+/// Called by create_image() on the one CPU that runs, in the machine that was restored, before any
+/// device works: the kernel that has loaded the image may have left anything in the registers.
+///
+/// Context: IRQs off.
+#[no_mangle]
+extern "C" fn tresor_restored() {
+    state::note_image(false);
+    if owner::is_here() {
+        asm::clear_s();
+    }
 }

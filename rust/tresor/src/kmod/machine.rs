@@ -40,6 +40,8 @@ fn has(property: Property) -> Option<bool> {
         Property::SignedModules => {
             !cfg!(CONFIG_MODULES) || cfg!(CONFIG_MODULE_SIG_FORCE) || is_yes(b"module.sig_enforce")
         }
+        // Such modules are loaded later than this is asked.
+        Property::OwnRegisters => return None,
         Property::NoKexec => !cfg!(CONFIG_KEXEC_CORE),
         Property::NoHibernation => !cfg!(CONFIG_HIBERNATION) || parameter::has_word(b"nohibernate"),
         Property::NoKdump => parameter::value(b"crashkernel").is_none(),

@@ -29,6 +29,13 @@ pub(crate) fn check() -> Result {
     Ok(())
 }
 
+/// Whether they are ours, now. Context: any.
+#[cfg(CONFIG_PM_SLEEP)]
+pub(crate) fn is_here() -> bool {
+    // SAFETY: After the boot nobody writes it.
+    unsafe { (&raw const bindings::x86_debug_regs_owned).read_volatile() }
+}
+
 /// Leaves the registers to breakpoints: there is no cipher, and so never a secret.
 ///
 /// Context: the driver's initcall.

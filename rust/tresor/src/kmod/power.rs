@@ -7,9 +7,11 @@
 //! user space is frozen and the disks are suspended, so that no request is under way and what is
 //! written until then still gets to the disk.
 //!
-//! When all devices work again the pass phrase is asked for on the consoles as at boot, while user
-//! space is still frozen. Requests of kernel threads wait meanwhile. Whoever gives no pass phrase
-//! gets a running machine whose requests wait on.
+//! When all devices work again the pass phrase is asked for on the consoles as at boot, or by an
+//! [`agent`], while user space is still frozen. Requests of kernel threads wait meanwhile. Whoever
+//! gives no pass phrase gets a running machine whose requests wait on.
+//!
+//! [`hibernation`](super::hibernation) uses the same.
 
 use kernel::{
     bindings,
@@ -23,16 +25,12 @@ use kernel::{
 };
 
 use super::{
+    agent,
     boot,
     lock,
-    parameter,
+    owner,
     state::{self, Phase}, //
 };
-
-/// Command line parameter: who asks for the pass phrase after a sleep.
-const PROMPT_PARAMETER: &[u8] = b"tresor.prompt";
-/// Its value if a program of user space does.
-const AGENT: &[u8] = b"agent";
 
 /// Prepares for sleep. To be called once.
 ///
@@ -52,53 +50,56 @@ pub(crate) fn show_prompt_after_sleep() -> Result {
     // asked to leave the screen only before it is frozen. The null pointer is a key like the device
     // of any other driver, and not used as a pointer.
     #[cfg(CONFIG_VT_CONSOLE_SLEEP)]
-    if !agent_asks() {
-        // SAFETY: As said, the pointer is a key only.
-        kernel::error::to_result(unsafe {
-            bindings::pm_vt_switch_required(core::ptr::null_mut(), true)
-        })?;
-    }
+    // SAFETY: As said, the pointer is a key only.
+    kernel::error::to_result(unsafe {
+        bindings::pm_vt_switch_required(core::ptr::null_mut(), true)
+    })?;
     Ok(())
-}
-
-/// Whether user space wants to ask for the pass phrase after a sleep by itself.
-fn agent_asks() -> bool {
-    parameter::value(PROMPT_PARAMETER) == Some(AGENT)
 }
 
 /// Called by suspend_enter() when all disks are suspended. On failure, which is a negative error,
 /// the machine does not go to sleep.
 #[no_mangle]
 extern "C" fn tresor_suspend() -> c_int {
+    wipe().map_or_else(Error::to_errno, |()| 0)
+}
+
+/// Takes S from all CPUs before the machine sleeps.
+///
+/// Context: as [`lock::lock`].
+pub(crate) fn wipe() -> Result {
+    // With tresor=off there are breakpoints in the registers.
+    if !owner::is_here() {
+        return Ok(());
+    }
     match lock::lock(Phase::Suspended) {
-        Ok(true) => {
-            pr_info!("the key is wiped before sleep\n");
-            0
-        }
-        Ok(false) => 0,
+        Ok(true) => pr_info!("the key is wiped before sleep\n"),
+        Ok(false) => {}
         Err(error) => {
             pr_err!(
                 "the key cannot be wiped, so the machine must not sleep: {:?}\n",
                 error
             );
-            error.to_errno()
+            return Err(error);
         }
     }
+    Ok(())
 }
 
-/// Called by suspend_finish() when all devices work, before user space is thawed.
+/// Called by suspend_finish(), and at the end of a hibernation and of one that failed, when all
+/// devices work, before user space is thawed.
 #[no_mangle]
 extern "C" fn tresor_resume() {
+    state::note_image(false);
     if state::phase() != Phase::Suspended {
-        return;
-    }
-    if agent_asks() {
-        pr_info!("awake without a key: the agent is to ask for the pass phrase\n");
         return;
     }
     // A keyboard on USB is found by a workqueue that is frozen with user space.
     // SAFETY: Kernel threads are frozen, and the task is the one that had them frozen.
     unsafe { bindings::thaw_kernel_threads() };
+    if agent::ask() {
+        return;
+    }
     if let Err(error) = without_disks(ask) {
         pr_err!("awake without a key: {:?}; see tresorctl unlock\n", error);
     }

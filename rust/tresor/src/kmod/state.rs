@@ -59,6 +59,24 @@ pub(crate) fn fail_without_s() {
     GATE.open();
 }
 
+/// Whether an image of RAM is being made or written.
+static IMAGE: Atomic<bool> = Atomic::new(false);
+
+/// Notes whether an image of RAM is being made or written. Requests that come meanwhile and find no
+/// S fail: all other writers are frozen, so they are to write the image to a disk of ours, and
+/// would wait for a pass phrase that nobody is asked for. Those that wait already go on waiting.
+///
+/// Context: any.
+#[cfg(CONFIG_PM_SLEEP)]
+pub(crate) fn note_image(is_made: bool) {
+    IMAGE.store(is_made, ordering::Release);
+}
+
+/// Whether a request that finds no S is to fail. Context: any.
+pub(crate) fn must_fail() -> bool {
+    fails_without_s() || IMAGE.load(ordering::Acquire) || phase() == Phase::SelfTest
+}
+
 /// Notes that S is on no CPU although the machine is unlocked: the CPUs that had it are gone.
 ///
 /// Context: any.

@@ -25,6 +25,7 @@ fn one(property: Property, system: &System) -> (State, String) {
         Property::NoSmt => smt(system),
         Property::Lockdown => lockdown(system),
         Property::SignedModules => signed_modules(system),
+        Property::OwnRegisters => own_registers(system),
         Property::NoKexec => kexec(system),
         Property::NoHibernation => hibernation(system),
         Property::NoKdump => kdump(system),
@@ -138,6 +139,33 @@ fn signed_modules(system: &System) -> (State, String) {
         found(State::Ok, "lockdown enforces signatures")
     } else {
         found(State::Missing, "signatures are not enforced")
+    }
+}
+
+/// Modules from outside the kernel tree that write DR0-DR3 of the CPU and know of no owner of them.
+const TAKERS: &[(&str, &str)] = &[("vboxdrv", "VirtualBox"), ("vmmon", "VMware")];
+
+fn own_registers(system: &System) -> (State, String) {
+    let modules = system.read("proc/modules").unwrap_or_default();
+    let loaded = |module: &str| {
+        modules
+            .lines()
+            .any(|line| line.split_whitespace().next() == Some(module))
+    };
+    let installed = |module: &str| system.has_module(module);
+    let named = |is: &dyn Fn(&str) -> bool| {
+        let found = TAKERS.iter().filter(|(module, _)| is(module));
+        let names: Vec<_> = found
+            .map(|(module, product)| format!("{module} ({product})"))
+            .collect();
+        names.join(", ")
+    };
+    match (named(&loaded), named(&installed)) {
+        (loaded, _) if !loaded.is_empty() => (State::Missing, format!("loaded: {loaded}")),
+        (_, installed) if !installed.is_empty() => {
+            (State::Weak, format!("installed, not loaded: {installed}"))
+        }
+        _ => found(State::Ok, "no module of VirtualBox or VMware"),
     }
 }
 

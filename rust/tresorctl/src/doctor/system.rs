@@ -99,6 +99,23 @@ impl System {
             .is_some_and(|config| config.lines().any(|it| it == line))
     }
 
+    /// Whether the running kernel has a module that can be loaded by its name.
+    pub(crate) fn has_module(&self, module: &str) -> bool {
+        let Some(release) = self.read("proc/sys/kernel/osrelease") else {
+            return false;
+        };
+        // A line is `misc/vboxdrv.ko.xz: ...`.
+        let list = self.read(&format!("lib/modules/{release}/modules.dep"));
+        list.is_some_and(|list| {
+            list.lines().any(|line| {
+                let path = line.split(':').next().unwrap_or_default();
+                let name = path.rsplit('/').next().unwrap_or_default();
+                name.split_once(".ko")
+                    .is_some_and(|(name, _)| name == module)
+            })
+        })
+    }
+
     /// What is still in the kernel's log; empty if it may not be read.
     pub(crate) fn log(&self) -> String {
         let mut options = fs::OpenOptions::new();

@@ -127,6 +127,9 @@ const IN_QEMU: &[Row] = &[
     ("amnesia::release_cryptsetup_2_8", luks::release, &[1]),
     ("amnesia::wrapped_keys", amnesia::wrapped_keys, &[1]),
     ("amnesia::watched", amnesia::watched, &[1]),
+    ("amnesia::msr_home", amnesia::msr_home, &[2]),
+    ("amnesia::msr_guards", amnesia::msr_guards, &[1]),
+    ("amnesia::msr_refused", amnesia::msr_refused, &[2]),
 ];
 
 /// All scenarios.

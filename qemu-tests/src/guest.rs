@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{bail, ensure, Context, Result};
-use guest_init::protocol::{Breakpoint, HammerReport, LoadReport, Reply, Request};
+use guest_init::protocol::{Breakpoint, HammerReport, LoadReport, MsrAccess, Reply, Request};
 
 /// Time for a request that does little; TCG with every store watched, beside another machine and a compiler, is slow.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -261,6 +261,14 @@ impl Guest {
         match self.call(&Request::OpenPerfEvent { flags })? {
             Reply::PerfEvent { errno } => Ok(errno),
             other => bail!("unexpected reply to a perf event: {other:?}"),
+        }
+    }
+
+    /// Reads or writes a model-specific register: the error's number, 0 for none, and what was read.
+    pub fn access_msr(&mut self, cpu: u32, msr: u32, how: MsrAccess) -> Result<(i32, u64)> {
+        match self.call(&Request::AccessMsr { cpu, msr, how })? {
+            Reply::Msr { errno, value } => Ok((errno, value)),
+            other => bail!("unexpected reply about a register: {other:?}"),
         }
     }
 

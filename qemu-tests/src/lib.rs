@@ -18,6 +18,7 @@ pub mod enrollment;
 pub mod gdbstub;
 pub mod guest;
 mod guest_programs;
+pub mod home;
 pub mod initramfs;
 pub mod keyfind;
 mod late;

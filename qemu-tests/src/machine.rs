@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use crate::console::Console;
 use crate::gdbstub::Gdb;
 use crate::guest::Guest;
+use crate::home::Home;
 use crate::qmp::Qmp;
 use crate::unpacked::Programs;
 use crate::watcher::{self, Watcher};
@@ -39,6 +40,8 @@ pub struct Config {
     pub initramfs: PathBuf,
     /// Added to the kernel command line, for example `tresor.slot=...`.
     pub cmdline: String,
+    /// Where S is to live.
+    pub home: Home,
     /// Number of CPUs.
     pub cpus: u32,
     /// RAM in MiB; at most 2048, so that RAM file offsets are physical addresses.
@@ -72,6 +75,7 @@ impl Config {
             kernel: kernel.into(),
             initramfs: initramfs.into(),
             cmdline: String::new(),
+            home: Home::default(),
             cpus: 1,
             memory_mib: 512,
             disks: Vec::new(),
@@ -102,6 +106,7 @@ pub struct Machine {
     ram: PathBuf,
     memory_mib: u32,
     cpus: u32,
+    home: Home,
     sockets: TempDir,
 }
 
@@ -147,6 +152,7 @@ impl Machine {
             ram,
             memory_mib: config.memory_mib,
             cpus: config.cpus,
+            home: config.home,
             sockets,
         };
         // QEMU waits (-S) until all ears are open, so that nothing is missed.
@@ -262,6 +268,11 @@ impl Machine {
     /// Number of CPUs the machine was made with.
     pub fn cpus(&self) -> u32 {
         self.cpus
+    }
+
+    /// Where S lives in it, if anywhere.
+    pub fn home(&self) -> Home {
+        self.home
     }
 
     fn set_reset_action(&mut self, action: &str) -> Result<()> {

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Result};
 
+use crate::home;
 use crate::keyfind::{self, KeyCount};
 use crate::machine::Machine;
-use crate::registers::{self, CpuRegisters};
+use crate::registers::CpuRegisters;
 use crate::report::RamUse;
 use crate::scan::{Hit, Scanner};
 use crate::secrets::Secrets;
@@ -16,7 +17,7 @@ use crate::secrets::Secrets;
 /// What was seen.
 #[derive(Debug)]
 pub struct Sight {
-    /// The debug registers of every CPU, compared with S.
+    /// The registers of every CPU that are the home of S, compared with it.
     pub registers: Vec<CpuRegisters>,
     /// Every run of a secret in RAM.
     pub hits: Vec<Hit>,
@@ -52,7 +53,7 @@ impl Sight {
         })
     }
 
-    /// Whether S is in DR0..DR3 of every CPU and no breakpoint is enabled. Without it a scan that finds nothing shows nothing.
+    /// Whether S is in its home on every CPU and no breakpoint is enabled. Without it a scan that finds nothing shows nothing.
     pub fn secret_in_registers(&self) -> bool {
         self.registers.iter().all(holds)
     }
@@ -89,9 +90,9 @@ impl Sight {
     }
 }
 
-/// The debug registers of every CPU, compared with `s`.
+/// The registers of every CPU that are the home of S, compared with `s`.
 pub fn registers(machine: &mut Machine, s: &[u8; 32]) -> Result<Vec<CpuRegisters>> {
-    let cpus: Vec<_> = registers::parse(&machine.qmp.human(registers::COMMAND)?)?
+    let cpus: Vec<_> = home::registers(machine)?
         .iter()
         .map(|cpu| cpu.check(s))
         .collect();

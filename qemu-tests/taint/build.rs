@@ -3,20 +3,20 @@
 
 use std::process;
 
-const ASM: &str = "../../rust/tresor/asm";
-const INCLUDES: [&str; 2] = [
+const ASM: [&str; 2] = ["../../rust/tresor/asm", "../../rust/amnesia/asm"];
+const INCLUDES: [&str; 3] = [
     "../../rust/tresor/user/include",
     "../../rust/tresor/include",
+    "../../rust/amnesia/include",
 ];
 
 fn main() {
     println!("cargo::rerun-if-changed=controls");
-    println!("cargo::rerun-if-changed={ASM}");
-    for include in INCLUDES {
-        println!("cargo::rerun-if-changed={include}");
+    for input in ASM.iter().chain(&INCLUDES) {
+        println!("cargo::rerun-if-changed={input}");
     }
     let objects = cc::Build::new()
-        .include(ASM)
+        .includes(ASM)
         .includes(INCLUDES)
         .debug(false)
         .file("controls/engines.S")

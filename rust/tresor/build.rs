@@ -2,7 +2,7 @@
 //! Assembles the kernel's engines for user space (feature `engines`), and tells the tests where the
 //! objects are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs, process};
 
 use class::Class;
@@ -20,9 +20,16 @@ mod cpu;
 /// flag, which user space may not.
 const ENGINES: [&str; 4] = ["modes-", "unlock-", "wrap-", "xts-"];
 
+/// Where the files in assembly are; in the kernel tree the second directory is below the first.
+const ASM: [&str; 2] = ["asm", "../amnesia/asm"];
+
+/// Headers that are the kernel's, or ours in the kernel.
+const INCLUDES: [&str; 3] = ["user/include", "include", "../amnesia/include"];
+
 fn main() {
-    println!("cargo::rerun-if-changed=asm");
-    println!("cargo::rerun-if-changed=include");
+    for input in ASM.iter().chain(&INCLUDES) {
+        println!("cargo::rerun-if-changed={input}");
+    }
     println!("cargo::rerun-if-changed=user");
     println!("cargo::rerun-if-changed=src/class.rs");
     println!("cargo::rerun-if-changed=src/user/cpu.rs");
@@ -65,12 +72,15 @@ fn runs_here(_class: Class) -> bool {
 
 fn assemble() -> Result<(), Box<dyn std::error::Error>> {
     let mut all = Vec::new();
-    for entry in fs::read_dir("asm")? {
-        let path = entry?.path();
-        // The leaks on request break every rule, and are in no kernel but that of the controls.
-        if path.extension().is_some_and(|extension| extension == "S") && !path.ends_with("leaks.S")
-        {
-            all.push(path);
+    for dir in ASM {
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            // The leaks on request break every rule, and are in no kernel but that of the controls.
+            if path.extension().is_some_and(|extension| extension == "S")
+                && !path.ends_with("leaks.S")
+            {
+                all.push(path);
+            }
         }
     }
     all.sort();
@@ -101,11 +111,7 @@ fn assemble() -> Result<(), Box<dyn std::error::Error>> {
 
 fn assembler() -> cc::Build {
     let mut build = cc::Build::new();
-    build
-        .include(Path::new("user/include"))
-        .include(Path::new("include"))
-        .debug(false)
-        .cargo_metadata(true);
+    build.includes(INCLUDES).debug(false).cargo_metadata(true);
     build
 }
 

@@ -12,7 +12,13 @@ use crate::layer::{list, Files, Layer};
 const MIRRORS: &[(&str, &str)] = &[
     ("rust/kernel", "rust/kernel"),
     ("rust/helpers", "rust/helpers"),
+    // Before the directory that it is in.
+    ("rust/amnesia/asm", "drivers/crypto/tresor/asm/amnesia"),
     ("rust/tresor/asm", "drivers/crypto/tresor/asm"),
+    (
+        "rust/amnesia/include/asm/msr-home.h",
+        "arch/x86/include/asm/msr-home.h",
+    ),
     ("rust/tresor/include/asm", "arch/x86/include/asm"),
     // Before the directory that it is in.
     ("rust/amnesia/src", "drivers/crypto/tresor/src/amnesia"),
@@ -100,6 +106,8 @@ mod tests {
         let dir = tempfile::tempdir()?;
         for path in [
             "rust/kernel/crypto/skcipher.rs",
+            "rust/amnesia/asm/window-msr.S",
+            "rust/amnesia/include/asm/msr-home.h",
             "rust/amnesia/src/lib.rs",
             "rust/amnesia/src/mod.rs",
             "rust/amnesia/src/wrapped.rs",
@@ -121,7 +129,9 @@ mod tests {
         assert_eq!(
             paths,
             [
+                "arch/x86/include/asm/msr-home.h",
                 "drivers/crypto/tresor/Kconfig",
+                "drivers/crypto/tresor/asm/amnesia/window-msr.S",
                 "drivers/crypto/tresor/src/amnesia/mod.rs",
                 "drivers/crypto/tresor/src/amnesia/wrapped.rs",
                 "drivers/crypto/tresor/src/tresor.rs",

@@ -9,6 +9,7 @@ mod hammer;
 mod kexec;
 mod kvm;
 mod load;
+mod msr;
 mod perf;
 mod port;
 mod run;
@@ -120,6 +121,7 @@ fn answer(
         }
         Request::Kexec => kexec::start()?,
         Request::OpenPerfEvent { flags } => perf::open(flags)?,
+        Request::AccessMsr { cpu, msr, how } => msr::access(cpu, msr, how)?,
         Request::CallDevice { number, data } => {
             let (errno, data) = hammer::one_call(number, hex::decode(data)?)?;
             Reply::Called {

@@ -107,6 +107,15 @@ pub enum Request {
         /// The flags of `struct perf_event_attr`.
         flags: u64,
     },
+    /// Reads or writes a model-specific register through `/dev/cpu/*/msr`. Reply: [`Reply::Msr`].
+    AccessMsr {
+        /// Number of the CPU.
+        cpu: u32,
+        /// Number of the register.
+        msr: u32,
+        /// In which way.
+        how: MsrAccess,
+    },
     /// One call of the driver's device. Reply: [`Reply::Called`].
     CallDevice {
         /// Its number.
@@ -146,6 +155,20 @@ pub enum Breakpoint {
     GuestDebug,
     /// A breakpoint that the software in a virtual machine sets for itself.
     InsideGuest,
+}
+
+/// A way to a model-specific register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MsrAccess {
+    /// pread(2).
+    Read,
+    /// pwrite(2) of this value.
+    Write(u64),
+    /// The ioctl X86_IOC_RDMSR_REGS.
+    ReadByCall,
+    /// The ioctl X86_IOC_WRMSR_REGS with this value.
+    WriteByCall(u64),
 }
 
 /// What the guest answers.
@@ -191,6 +214,13 @@ pub enum Reply {
     PerfEvent {
         /// The error's number, 0 if it was opened.
         errno: i32,
+    },
+    /// What became of an access to a model-specific register.
+    Msr {
+        /// The error's number, 0 if there is none.
+        errno: i32,
+        /// What was read.
+        value: u64,
     },
     /// What became of a call of the device.
     Called {

@@ -45,7 +45,8 @@ pub(super) fn command(config: &Config, ram: &Path, sockets: &Path, dir: &Path) -
     arg("-smp", config.cpus.to_string());
     arg("-kernel", config.kernel.display().to_string());
     arg("-initrd", config.initramfs.display().to_string());
-    arg("-append", format!("{CMDLINE} {}", config.cmdline));
+    let home = config.home.parameter();
+    arg("-append", format!("{CMDLINE}{home} {}", config.cmdline));
     arg("-display", "none".into());
     arg("-vga", if config.vga { "std" } else { "none" }.into());
     for (index, disk) in config.disks.iter().enumerate() {

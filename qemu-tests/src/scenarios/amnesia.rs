@@ -3,6 +3,7 @@
 //! Wrapped handles: LUKS2 by stock cryptsetup with a fresh key that no RAM has ever seen, keys of stock volumes, and what is refused.
 
 mod device;
+mod msr;
 mod watched;
 
 use std::path::Path;
@@ -26,6 +27,7 @@ use device::{calls, expect_errno, fresh, status, wrap};
 
 pub(super) use device::unwrap;
 
+pub(super) use msr::{msr_guards, msr_home, msr_refused};
 pub(super) use watched::watched;
 
 /// Where the data of the LUKS volume begins.

@@ -12,6 +12,7 @@ use super::hotplug::expect_progress;
 use super::lab::{Lab, PATIENCE};
 use super::owner::start_off;
 use crate::guest::Guest;
+use crate::home;
 use crate::machine::Machine;
 use crate::registers;
 use crate::volume::{Volume, TRESOR};
@@ -126,16 +127,16 @@ pub(super) fn expect_nothing_left(machine: &mut Machine) -> Result<()> {
     let (with_address, with_vector) = leftovers(machine)?;
     ensure!(
         with_address.is_empty() && with_vector.is_empty(),
-        "at the end there is something in DR0-DR3 of CPUs {with_address:?} and in vector registers of CPUs {with_vector:?}{}",
+        "at the end there is something in the home of S of CPUs {with_address:?} and in vector registers of CPUs {with_vector:?}{}",
         machine.console.tail()
     );
     Ok(())
 }
 
-/// The CPUs with something in DR0-DR3, and those with something in their vector registers.
+/// The CPUs with something in the home of S, DR0-DR3 or others, and those with something in their vector registers.
 pub(super) fn leftovers(machine: &mut Machine) -> Result<(Vec<u32>, Vec<u32>)> {
     let answer = machine.qmp.human(registers::COMMAND)?;
-    let cpus = registers::parse(&answer)?;
+    let cpus = home::registers(machine)?;
     let addresses = cpus.iter().filter(|cpu| *cpu.bytes() != [0; 32]);
     let clear = registers::vectors_clear(&answer)?;
     let vectors = cpus.iter().zip(clear).filter(|(_, clear)| !clear);

@@ -150,6 +150,11 @@ fn expect_leaks(seen: &Seen, hits: usize) -> Result<()> {
     Ok(())
 }
 
+/// The window of the home of S that is called in this way.
+fn window(lab: &Lab<'_>, routine: &str) -> String {
+    format!("{routine}{}", lab.home.suffix())
+}
+
 fn config(lab: &Lab<'_>) -> Config {
     Config {
         cpu_model: CPU_MODEL.into(),
@@ -169,7 +174,7 @@ fn in_load(lab: &mut Lab<'_>, event: Event) -> Result<(Seen, usize)> {
     let volume = Volume::new(TRESOR, 64, 512);
     volume.open(&mut guest)?;
     let symbols = Symbols::parse(&guest.read_text("/proc/kallsyms")?);
-    let start = symbols.address("tresor_load_s")?;
+    let start = symbols.address(&window(lab, "tresor_load_s"))?;
     let handler = symbols.address(event.names().0)?;
 
     guest.start_load(&volume.mapper(), None, 0, VOLUME)?;
@@ -216,7 +221,7 @@ fn in_store(lab: &mut Lab<'_>, event: Event) -> Result<(Seen, usize)> {
     };
     let secrets = lab.enrollment.secrets(&[])?;
     let symbols = Symbols::read(&lab.context.system_map)?;
-    let start = symbols.address("tresor_store_s")?;
+    let start = symbols.address(&window(lab, "tresor_store_s"))?;
     let handler = symbols.address(event.names().0)?;
 
     let mut machine = lab.start(&config)?;

@@ -15,6 +15,7 @@ use super::Context;
 use crate::console::{ACCEPTED, WRONG};
 use crate::enrollment::{random, Enrollment, TEST_ITERATIONS};
 use crate::guest::Guest;
+use crate::home::{self, Home};
 use crate::machine::{Config, Machine};
 use crate::proof::Counts;
 use crate::volume::disk;
@@ -36,6 +37,8 @@ pub(super) struct Lab<'a> {
     pub(super) context: &'a Context,
     pub(super) dir: PathBuf,
     pub(super) cpus: u32,
+    /// Where S lives in its machines.
+    pub(super) home: Home,
     pub(super) enrollment: Enrollment,
     /// What was compared with the oracle so far.
     pub(super) results: Results,
@@ -53,6 +56,7 @@ impl<'a> Lab<'a> {
             context,
             dir: dir.into(),
             cpus,
+            home: Home::default(),
             enrollment: Enrollment::new(b"correct horse battery", TEST_ITERATIONS)?,
             results: Results::default(),
             machines: 0,
@@ -71,6 +75,7 @@ impl<'a> Lab<'a> {
     pub(super) fn config_without_slot(&self) -> Config {
         Config {
             cpus: self.cpus,
+            home: self.home,
             memory_mib: MEMORY_MIB,
             ..Config::new(&self.context.kernel, &self.context.initramfs)
         }
@@ -133,7 +138,7 @@ impl<'a> Lab<'a> {
         let registers = watch::registers(machine, self.enrollment.s())?;
         ensure!(
             registers.iter().all(watch::holds),
-            "not every CPU holds S in DR0..DR3 with breakpoints off: {registers:?}"
+            "not every CPU holds S in its home with breakpoints off: {registers:?}"
         );
         Ok(())
     }
@@ -143,21 +148,20 @@ impl<'a> Lab<'a> {
     pub(super) fn expect_no_secret(&self, machine: &mut Machine) -> Result<()> {
         let begin = Instant::now();
         loop {
-            let answer = machine.qmp.human(crate::registers::COMMAND)?;
-            let cpus = crate::registers::parse(&answer)?;
+            let cpus = home::registers(machine)?;
             if cpus.iter().all(|cpu| *cpu.bytes() == [0; 32]) {
                 return Ok(());
             }
             for cpu in &cpus {
                 ensure!(
                     is_of_self_tests(&cpu.bytes()),
-                    "the debug registers of CPU {} are not empty",
+                    "the registers of CPU {} are not empty",
                     cpu.cpu
                 );
             }
             ensure!(
                 begin.elapsed() < PATIENCE,
-                "the self tests left their public key in the debug registers"
+                "the self tests left their public key in the registers"
             );
             sleep(Duration::from_millis(200));
         }

@@ -131,6 +131,9 @@ const IN_QEMU: &[Row] = &[
     ("amnesia::watched", amnesia::watched, &[1]),
     ("debian::encrypted_root", debian::encrypted_root, &[2]),
     ("amnesia::commands", luks::commands::commands, &[2]),
+    ("amnesia::msr_home", amnesia::msr_home, &[2]),
+    ("amnesia::msr_guards", amnesia::msr_guards, &[1]),
+    ("amnesia::msr_refused", amnesia::msr_refused, &[2]),
 ];
 
 /// All scenarios.

@@ -25,6 +25,8 @@ const SECTIONS: [[&str; 2]; 3] = [
     ["__kprobes_text_start", "__kprobes_text_end"],
     ["__noinstr_text_start", "__noinstr_text_end"],
 ];
+/// Load and store of four homes, and of what chooses between them.
+const WINDOWS: usize = 2 * (4 + 1);
 /// There are more than this.
 const MIN_ROUTINES: usize = 80;
 /// A routine of the driver's, but outside of these sections: it has nothing secret.
@@ -173,8 +175,8 @@ fn black_list(guest: &mut Guest, routines: &Routines) -> Result<()> {
     }
     let in_window = |routine: &&Routine| routines.window.contains(&routine.code.start);
     ensure!(
-        routines.secret.iter().filter(in_window).count() == 2,
-        "the windows are not the two routines that were looked for"
+        routines.secret.iter().filter(in_window).count() == WINDOWS,
+        "the windows are not the {WINDOWS} routines that were looked for"
     );
     ensure!(
         !is_listed(&routines.other),

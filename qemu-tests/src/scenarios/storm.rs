@@ -153,7 +153,12 @@ fn storm(
     let key = lab.enrollment.volume_key(&handle)?;
     let secrets = lab.enrollment.secrets(&[&handle])?;
     config.cmdline += &format!(" tresor.disable={}", faster_than(class));
-    arm(lab, &mut config, secrets.patterns(), symbols.storm(class)?)?;
+    arm(
+        lab,
+        &mut config,
+        secrets.patterns(),
+        symbols.storm(class, lab.home)?,
+    )?;
 
     let mut machine = lab.start(&config)?;
     let storms = |machine: &mut Machine, places, limit| -> Result<()> {

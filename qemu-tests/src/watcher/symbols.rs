@@ -11,6 +11,8 @@ use tresor::class::Class;
 use watcher::config::{Entry, Range, Storm};
 use watcher::shared::Vector;
 
+use crate::home::Home;
+
 /// Exceptions for which the CPU pushes an error code below the return address (SDM Vol. 3, 6.13).
 const WITH_ERROR_CODE: &[&str] = &[
     "asm_exc_invalid_tss",
@@ -125,19 +127,23 @@ impl Symbols {
         }
     }
 
-    /// The routines in the section of windows.
-    fn windows(&self) -> Result<Vec<Range>> {
+    /// The routines of a home in the section of windows.
+    fn windows(&self, home: Home) -> Result<Vec<Range>> {
         let section =
             self.address("__tresor_window_start")?..self.address("__tresor_window_end")?;
         self.0
             .iter()
-            .filter(|(address, name)| section.contains(address) && name.starts_with("tresor_"))
+            .filter(|(address, name)| {
+                section.contains(address)
+                    && name.starts_with("tresor_")
+                    && name.ends_with(home.suffix())
+            })
             .map(|(_, name)| self.range(name))
             .collect()
     }
 
     /// The window routines and the engines of a class, to be interrupted: XTS, the other modes, and what makes S of a pass phrase.
-    pub fn storm(&self, class: Class) -> Result<Storm> {
+    pub fn storm(&self, class: Class, home: Home) -> Result<Storm> {
         let mut engines = Vec::new();
         for direction in ["enc", "dec"] {
             for bits in [128, 256] {
@@ -162,7 +168,7 @@ impl Symbols {
             engines.push(self.range(name)?);
         }
         Ok(Storm {
-            windows: self.windows()?,
+            windows: self.windows(home)?,
             engines,
             ..self.quiet()
         })
@@ -178,27 +184,36 @@ ffffffff81001280 T asm_exc_page_fault
 ffffffff810019d0 T asm_exc_nmi
 ffffffff810013c0 T asm_common_interrupt
 ffffffff81200000 T __tresor_window_start
-ffffffff81200010 T tresor_load_s
-ffffffff81200060 T tresor_store_s
+ffffffff81200004 T tresor_load_s
+ffffffff81200010 T tresor_load_s_dr
+ffffffff81200060 T tresor_store_s_dr
+ffffffff81200080 T tresor_store_s_mce
 ffffffff812000a0 T __tresor_window_end
 ";
 
     #[test]
     fn names_and_ranges() {
         let symbols = Symbols::parse(MAP);
-        assert_eq!(symbols.name(0xffffffff81200012), "tresor_load_s+0x2");
+        assert_eq!(symbols.name(0xffffffff81200012), "tresor_load_s_dr+0x2");
         assert!(symbols.name(0x5555_0000_1234).contains("user space"));
         assert!(symbols.name(1).contains("user space"));
-        let range = symbols.range("tresor_store_s").expect("range");
-        assert_eq!((range.start & 0xfff, range.end & 0xfff), (0x60, 0xa0));
+        let range = symbols.range("tresor_store_s_dr").expect("range");
+        assert_eq!((range.start & 0xfff, range.end & 0xfff), (0x60, 0x80));
         assert!(symbols.range("missing").is_err());
     }
 
     #[test]
-    fn windows_are_all_routines_of_the_section() {
-        let windows = Symbols::parse(MAP).windows().expect("windows");
-        let names: Vec<_> = windows.iter().map(|range| &range.name[..]).collect();
-        assert_eq!(names, ["tresor_load_s", "tresor_store_s"]);
+    fn windows_are_all_routines_of_the_home_in_the_section() {
+        let of = |home| {
+            let windows = Symbols::parse(MAP).windows(home).expect("windows");
+            let names = windows.into_iter().map(|range| range.name);
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            of(Home::DebugRegisters),
+            ["tresor_load_s_dr", "tresor_store_s_dr"]
+        );
+        assert_eq!(of(Home::MachineCheck), ["tresor_store_s_mce"]);
     }
 
     #[test]

@@ -54,8 +54,8 @@ pub(crate) fn class(mnemonic: Mnemonic) -> Option<Class> {
         // SSE.
         Movdqa | Movdqu | Movaps | Movups | Movq | Movd | Pshufd => Class::SseMove,
         Movss | Punpcklqdq | Punpckhqdq | Pshufb | Palignr | Pblendw | Por | Pand | Pxor
-        | Paddd | Paddq | Psadbw | Phaddd | Ptest | Pslldq | Psrldq | Pinsrb | Pextrb | Pextrw
-        | Pextrq | Pmovmskb => Class::Plain,
+        | Paddd | Paddq | Psadbw | Phaddd | Ptest | Pslldq | Psrldq | Pinsrb | Pinsrw | Pextrb
+        | Pextrw | Pextrq | Pmovmskb => Class::Plain,
         Psllq | Psrlq | Pslld | Psrld | Psrad => Class::Shift,
         Cvtdq2ps | Ucomiss => Class::Float,
         Aesenc | Aesenclast | Aesdec | Aesdeclast | Sha256rnds2 | Sha256msg1 | Sha256msg2 => {

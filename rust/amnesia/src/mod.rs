@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Wrapped handles in the kernel, where this is a module of the driver; `lib.rs` is the root in
+//! Wrapped handles and the choice of the store in the kernel, where this is a module of the driver; `lib.rs` is the root in
 //! user space.
 
 // Where the shared files find the formats of `tresor`.
@@ -9,4 +9,5 @@ use crate::{
     kdf, //
 };
 
+pub(crate) mod store;
 pub(crate) mod wrapped;

@@ -6,12 +6,13 @@
  * S is 256 bits.  Its home is DR0..DR3 of each CPU; x86 can move a debug register only to and from
  * a general register, so a piece of S must pass through one on its way to the vector registers.
  * These two routines are that passage, for every engine and for the key derivation.  Being the
- * whole of the code that must be trusted not to be interrupted, they stay tiny.
+ * whole of the code that must be trusted not to be interrupted, they stay tiny.  S can have other
+ * homes, in model-specific registers; their windows are in asm/amnesia/window-msr.S.
  *
  * Policy (checked by the tests on the assembled object):
  *
  * - IRQs are off.  Each routine starts with cli and leaves them off; the caller (CALL_WINDOW) turns
- *   them on again if they were on.
+ *   them on again if they were on.  Engines come here by way of asm/home.S.
  * - Only %rax and %rdx ever hold a piece of S, and both are zero at the RET.  No other general
  *   register is changed.
  * - No memory operand, no push, no call (see below: what cannot occur).
@@ -42,7 +43,7 @@
  *
  * In memory order S is DR0 || DR1 || DR2 || DR3, each little-endian.
  *
- * Emptying the home needs no window, as nothing of S is read: tresor_clear_s uses no vector
+ * Emptying the home needs no window, as nothing of S is read: tresor_clear_s_dr uses no vector
  * register and no memory but for the flags, so that it can be called where no engine could run:
  * from an IPI, an NMI or a panic. IRQs are off between its first and its last write: an engine in
  * an interrupt would otherwise find one half of S, and encrypt with it.
@@ -60,11 +61,11 @@
 .section .tresor.window.text, "ax", @progbits
 
 /*
- * void tresor_load_s(void)
+ * void tresor_load_s_dr(void)
  *
  * Out: S in S_LO and S_HI.  Clobbers %rax, %rdx, TMP (all zero afterwards), flags; IRQs are off.
  */
-TRESOR_WINDOW_BEGIN tresor_load_s
+TRESOR_WINDOW_BEGIN tresor_load_s_dr
 	cli
 	movq	%dr0, %rax
 	movq	%dr1, %rdx
@@ -80,16 +81,16 @@ TRESOR_WINDOW_BEGIN tresor_load_s
 	xorl	%eax, %eax
 	xorl	%edx, %edx
 	RET
-TRESOR_WINDOW_END tresor_load_s
-_ASM_NOKPROBE(tresor_load_s)
+TRESOR_WINDOW_END tresor_load_s_dr
+_ASM_NOKPROBE(tresor_load_s_dr)
 
 /*
- * void tresor_store_s(void)
+ * void tresor_store_s_dr(void)
  *
  * In: S in S_LO and S_HI, both unchanged.  Clobbers %rax, %rdx, TMP (all zero afterwards), flags;
  * IRQs are off.
  */
-TRESOR_WINDOW_BEGIN tresor_store_s
+TRESOR_WINDOW_BEGIN tresor_store_s_dr
 	cli
 	movl	$DR7_OFF, %eax
 	movq	%rax, %dr7
@@ -107,18 +108,17 @@ TRESOR_WINDOW_BEGIN tresor_store_s
 	xorl	%eax, %eax
 	xorl	%edx, %edx
 	RET
-TRESOR_WINDOW_END tresor_store_s
-_ASM_NOKPROBE(tresor_store_s)
+TRESOR_WINDOW_END tresor_store_s_dr
+_ASM_NOKPROBE(tresor_store_s_dr)
 
 /*
- * void tresor_clear_s(void): this CPU has no S any more
+ * void tresor_clear_s_dr(void): this CPU has no S any more
  *
- * Any context, NMI included. An engine that this CPU was running when it was interrupted still has
- * its round keys, and ends with a wipe as always. Clobbers %rax (zero afterwards), flags but IF.
+ * Any context, NMI included. Clobbers %rax (zero afterwards), flags but IF.
  */
 .section .noinstr.text, "ax", @progbits
 
-SYM_FUNC_START(tresor_clear_s)
+SYM_FUNC_START(tresor_clear_s_dr)
 	pushfq
 	cli
 	movl	$DR7_OFF, %eax
@@ -130,4 +130,4 @@ SYM_FUNC_START(tresor_clear_s)
 	movq	%rax, %dr3
 	popfq
 	RET
-SYM_FUNC_END(tresor_clear_s)
+SYM_FUNC_END(tresor_clear_s_dr)

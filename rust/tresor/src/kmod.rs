@@ -36,6 +36,7 @@ mod prompt;
 mod selftest;
 mod sha256;
 mod state;
+mod store;
 #[cfg(CONFIG_MAGIC_SYSRQ)]
 mod sysrq;
 mod uevent;
@@ -61,7 +62,10 @@ pub(crate) struct Tresor {
 impl kernel::Module for Tresor {
     fn init(module: &'static ThisModule) -> Result<Self> {
         owner::check()?;
-        Self::start(module).inspect_err(|_| owner::give_back())
+        Self::start(module).inspect_err(|_| {
+            store::give_back();
+            owner::give_back();
+        })
     }
 }
 
@@ -69,6 +73,7 @@ impl Tresor {
     fn start(module: &'static ThisModule) -> Result<Self> {
         let available = engine::choose()?;
         each_cpu::prepare()?;
+        store::prepare()?;
         lock::prepare()?;
         if parameter::value(WAIT_PARAMETER) == Some(b"0") {
             pr_info!("tresor.wait=0: requests fail while there is no key\n");

@@ -1,10 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Reads every instruction of the kernel's windows, and of the routine that empties the home of S:
-//! the policy at the head of `asm/window-dr.S`, word by word.
+//! Reads every instruction of the kernel's windows, of the routines that empty a home of S, and of
+//! those that choose between the homes: the policies at the heads of `asm/window-dr.S`,
+//! `asm/home.S` and amnesia's `asm/window-msr.S`, word by word.
+
+use std::sync::LazyLock;
 
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
 use taint::object_file::functions;
 use taint::{reads, writes, zeroed_register, Function};
+
+/// The homes of S, by the ends of the names of their routines.
+const HOMES: [&str; 4] = ["dr", "mce", "intel", "amd"];
+/// What there is of each, and, without an end, what chooses between them.
+const LOAD: &str = "tresor_load_s";
+const STORE: &str = "tresor_store_s";
+const CLEAR: &str = "tresor_clear_s";
+
+/// The name of a home's routine.
+fn of_home(routine: &str, home: &str) -> String {
+    format!("{routine}_{home}")
+}
+
+fn is_load(window: &Function) -> bool {
+    window.name.starts_with(LOAD)
+}
 
 /// `TRESOR_WINDOW_ENTRY` of `include/asm/tresor-window.inc`.
 const ENTRY: u64 = 64;
@@ -38,10 +57,11 @@ fn audit(window: &Function) -> Vec<String> {
 
     // A window that is started again must find what it reads: S's home for load, S's registers for
     // store.
-    let source = |register: Register| match window.name.as_str() {
-        "tresor_load_s" => register.is_dr(),
-        _ => [Register::XMM0, Register::XMM1].contains(&register),
+    let source = |register: Register| match is_load(window) {
+        true => register.is_dr(),
+        false => [Register::XMM0, Register::XMM1].contains(&register),
     };
+    let in_msrs = !window.name.ends_with("_dr");
     for instruction in body {
         let info = factory.info(instruction);
         expect(info.used_memory().is_empty(), "uses memory", instruction);
@@ -56,7 +76,13 @@ fn audit(window: &Function) -> Vec<String> {
             .filter(|used| writes(used.access()))
         {
             let register = used.register();
+            // The number of the next register.
+            let is_number = in_msrs
+                && instruction.mnemonic() == Mnemonic::Mov
+                && instruction.op1_kind() == OpKind::Immediate32
+                && register.full_register() == Register::RCX;
             let general = !register.is_gpr()
+                || is_number
                 || [Register::RAX, Register::RDX].contains(&register.full_register());
             expect(
                 general,
@@ -72,6 +98,15 @@ fn audit(window: &Function) -> Vec<String> {
         expect(
             !reads_dr || source(Register::DR0),
             "reads a debug register",
+            instruction,
+        );
+        let forbidden = match is_load(window) {
+            true => Mnemonic::Wrmsr,
+            false => Mnemonic::Rdmsr,
+        };
+        expect(
+            instruction.mnemonic() != forbidden,
+            "changes what it reads, or reads what it changes",
             instruction,
         );
     }
@@ -95,18 +130,39 @@ fn audit(window: &Function) -> Vec<String> {
     broken
 }
 
+/// All functions of the kernel's objects; reading them takes a while.
+static FUNCTIONS: LazyLock<Vec<Function>> =
+    LazyLock::new(|| functions(env!("TRESOR_KERNEL_OBJECTS")).unwrap());
+
+fn functions_if(wanted: impl Fn(&Function) -> bool) -> Vec<Function> {
+    FUNCTIONS
+        .iter()
+        .filter(|function| wanted(function))
+        .cloned()
+        .collect()
+}
+
+/// Everything in the section of windows.
+fn section() -> Vec<Function> {
+    functions_if(Function::is_window)
+}
+
+/// The windows of all homes.
 fn windows() -> Vec<Function> {
-    let mut functions = functions(env!("TRESOR_KERNEL_OBJECTS")).unwrap();
-    functions.retain(Function::is_window);
-    functions
+    functions_if(|function| function.is_window() && ![LOAD, STORE].contains(&&*function.name))
 }
 
 #[test]
 fn windows_keep_their_policy() {
     let windows = windows();
-    let mut names: Vec<_> = windows.iter().map(|window| window.name.as_str()).collect();
+    let mut names: Vec<_> = windows.iter().map(|window| window.name.clone()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["tresor_load_s", "tresor_store_s"]);
+    let mut expected: Vec<_> = HOMES
+        .into_iter()
+        .flat_map(|home| [of_home(LOAD, home), of_home(STORE, home)])
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(names, expected);
     for window in &windows {
         assert_eq!(audit(window), Vec::<String>::new());
     }
@@ -116,15 +172,17 @@ fn windows_keep_their_policy() {
 /// address is, its start is that address with another lowest byte.
 #[test]
 fn every_window_starts_where_the_guard_goes() {
-    let windows = windows();
+    let windows = section();
     for window in &windows {
         let size = window.code.len() as u64;
         for address in window.address..window.address + size {
             assert_eq!(address & !0xff | ENTRY, window.address, "{}", window.name);
         }
     }
-    let blocks: std::collections::BTreeSet<u64> =
-        windows.iter().map(|window| window.address >> 8).collect();
+    let blocks: std::collections::BTreeSet<_> = windows
+        .iter()
+        .map(|window| (&window.file, window.address >> 8))
+        .collect();
     assert_eq!(blocks.len(), windows.len(), "two windows share a block");
 }
 
@@ -132,6 +190,9 @@ fn every_window_starts_where_the_guard_goes() {
 #[test]
 fn every_debug_register_is_used_once() {
     for window in windows() {
+        if !window.name.ends_with("_dr") {
+            continue;
+        }
         let s_registers: Vec<_> = window
             .instructions()
             .iter()
@@ -157,7 +218,8 @@ fn control_every_change_is_noticed() {
                 i.mnemonic() == mnemonic
                     && (register == Register::None || i.op0_register() == register)
             };
-            *instructions.iter().find(found).unwrap()
+            // The last one: some clear registers on the way, too.
+            *instructions.iter().rfind(found).unwrap()
         };
         let changes = [
             (
@@ -200,13 +262,18 @@ fn control_every_change_is_noticed() {
                 &[0xeb, 0x00][..],
                 "jumps",
             ),
-            match window.name.as_str() {
-                "tresor_load_s" => (
+            match is_load(&window) {
+                true if window.name.ends_with("_dr") => (
                     find(Mnemonic::Pxor, Register::XMM2),
                     &[0x0f, 0x23, 0xc0][..],
                     "changes what it reads",
                 ), // mov %rax, %dr0
-                _ => (
+                true => (
+                    find(Mnemonic::Pxor, Register::XMM2),
+                    &[0x0f, 0x30][..],
+                    "changes what it reads",
+                ), // wrmsr
+                false => (
                     find(Mnemonic::Pxor, Register::XMM2),
                     &[0x66, 0x0f, 0xef, 0xc0][..],
                     "changes what it reads",
@@ -226,11 +293,15 @@ fn control_every_change_is_noticed() {
     }
 }
 
-/// The routine that empties the home of S.
+fn function(name: &str) -> Function {
+    functions_if(|function| function.name == name)
+        .pop()
+        .unwrap_or_else(|| panic!("there is no {name}"))
+}
+
+/// The routine that empties DR0-DR3.
 fn clear() -> Function {
-    let mut functions = functions(env!("TRESOR_KERNEL_OBJECTS")).unwrap();
-    functions.retain(|function| function.name == "tresor_clear_s");
-    functions.pop().unwrap()
+    function(&of_home(CLEAR, "dr"))
 }
 
 /// What the routine does, in order, and against its policy.
@@ -324,5 +395,84 @@ fn control_every_change_of_clear_is_noticed() {
             broken.replace(&instruction, code);
             assert_ne!(audit_clear(&broken), Vec::<String>::new(), "{instruction}");
         }
+    }
+}
+
+/// The routines that empty the other homes: %eax and %edx are zero, and each WRMSR has its number.
+#[test]
+fn clear_empties_each_register_of_the_other_homes() {
+    for home in &HOMES[1..] {
+        let clear = function(&of_home(CLEAR, home));
+        assert_eq!(
+            emptied(&clear),
+            stored(&function(&of_home(STORE, home))),
+            "{home}"
+        );
+        assert_eq!(clear.section, ".noinstr.text");
+        for instruction in clear.instructions() {
+            if [Mnemonic::Endbr64, Mnemonic::Ret].contains(&instruction.mnemonic()) {
+                continue;
+            }
+            let mut broken = clear.clone();
+            broken.replace(&instruction, &[]);
+            assert_ne!(emptied(&broken), emptied(&clear), "{instruction}");
+        }
+    }
+}
+
+/// The numbers of the registers that a window writes.
+fn stored(store: &Function) -> Option<Vec<u32>> {
+    let mut number = None;
+    let written = store.instructions().into_iter().filter_map(|at| {
+        if at.op0_register() == Register::ECX {
+            number = Some(at.immediate32());
+        }
+        (at.mnemonic() == Mnemonic::Wrmsr).then_some(number)
+    });
+    written.collect()
+}
+
+/// The numbers of the registers that a routine empties, with IRQs off; none if it does anything else.
+fn emptied(clear: &Function) -> Option<Vec<u32>> {
+    let (mut saved, mut irqs_off, mut rax, mut rdx) = (false, false, false, false);
+    let mut number = None;
+    let mut numbers = Vec::new();
+    for at in clear.instructions() {
+        match at.mnemonic() {
+            Mnemonic::Endbr64 | Mnemonic::Nop => {}
+            Mnemonic::Pushfq => saved = true,
+            Mnemonic::Cli if saved => irqs_off = true,
+            Mnemonic::Popfq if saved => (saved, irqs_off) = (false, false),
+            Mnemonic::Mov if at.op0_register() == Register::ECX => number = Some(at.immediate32()),
+            Mnemonic::Wrmsr if irqs_off && rax && rdx => numbers.push(number.take()?),
+            Mnemonic::Ret => return (!saved && !irqs_off).then_some(numbers),
+            _ if zeroed_register(&at) == Some(Register::EAX) => rax = true,
+            _ if zeroed_register(&at) == Some(Register::EDX) => rdx = true,
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// What chooses between the homes compares one word of memory with numbers, jumps to routines of homes,
+/// and otherwise only clears registers: so nothing of S is in a general register in it.
+#[test]
+fn choices_only_compare_and_jump() {
+    for name in [LOAD, STORE, CLEAR] {
+        let choice = function(name);
+        let mut gone = Vec::new();
+        for at in choice.instructions() {
+            match at.mnemonic() {
+                Mnemonic::Endbr64 | Mnemonic::Ret | Mnemonic::Jne => {}
+                Mnemonic::Cmp => {
+                    assert!(at.op0_kind() == OpKind::Memory && at.is_ip_rel_memory_operand());
+                    assert_eq!(choice.symbol(&at), Some("tresor_home"));
+                    assert_eq!(usize::from(at.immediate8()), gone.len(), "{name}");
+                }
+                Mnemonic::Jmp => gone.push(choice.symbol(&at).unwrap().to_owned()),
+                _ => assert!(zeroed_register(&at).is_some(), "{name}: {at}"),
+            }
+        }
+        assert_eq!(gone, HOMES.map(|home| of_home(name, home)));
     }
 }

@@ -17,8 +17,8 @@ use super::sleep::{answer, expect_nothing_secret};
 use super::work::{Work, LOAD};
 use crate::console::ACCEPTED;
 use crate::guest::Guest;
+use crate::home;
 use crate::machine::Machine;
-use crate::registers;
 use crate::sleep::{self as power, Sleep};
 use crate::watch::{self, Sight};
 
@@ -83,10 +83,13 @@ fn expect_only_first_holds(lab: &Lab<'_>, machine: &mut Machine) -> Result<()> {
 }
 
 /// Takes a CPU offline, whose registers must be empty then.
-pub(super) fn take_offline(machine: &mut Machine, guest: &mut Guest, cpu: u32) -> Result<()> {
+pub(in super::super) fn take_offline(
+    machine: &mut Machine,
+    guest: &mut Guest,
+    cpu: u32,
+) -> Result<()> {
     set_online(guest, cpu, false)?;
-    let answer = machine.qmp.human(registers::COMMAND)?;
-    let found = registers::parse(&answer)?
+    let found = home::registers(machine)?
         .into_iter()
         .find(|registers| registers.cpu == cpu);
     let found = found.with_context(|| format!("QEMU shows no CPU {cpu}"))?;

@@ -43,7 +43,7 @@ pub(in super::super) fn control_cleared(lab: &mut Lab<'_>) -> Result<()> {
     let handle = lab.add_disks(&mut config, 64)?;
     let key = lab.enrollment.volume_key(&handle)?;
     let secrets = lab.enrollment.secrets(&[&handle])?;
-    let storm = symbols.storm(Class::Aesni)?;
+    let storm = symbols.storm(Class::Aesni, lab.home)?;
     arm(lab, &mut config, secrets.patterns(), storm)?;
     let (machine, mut guest) = lab.start_unlocked(&config)?;
     let volume = Volume::new(TRESOR, 64, 512);

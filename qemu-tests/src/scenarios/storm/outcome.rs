@@ -67,7 +67,7 @@ pub(super) fn outcome(
     vector: Vector,
 ) -> Result<Outcome> {
     let shared = &machine.watcher()?.shared;
-    let ranges = symbols.storm(class)?;
+    let ranges = symbols.storm(class, machine.home())?;
     let base = ranges.windows.iter().map(|range| range.start).min();
     let base = base.context("the kernel has no windows")?;
     // The first boundaries are those of the instructions that the caller runs; there is nothing of S in a register yet.

@@ -28,6 +28,7 @@ use super::{
     },
     sha256::KernelSha256,
     state::{self, Phase},
+    store,
     uevent,
     unlock::{self, Outcome},
     wrapped, //
@@ -124,7 +125,11 @@ impl Session {
         pass_phrase.wipe();
         match done? {
             Outcome::Unlocked(cpus) => {
-                pr_info!("unlocked, the key is in DR0-DR3 of {} CPUs\n", cpus);
+                pr_info!(
+                    "unlocked, the key is in the {} of {} CPUs\n",
+                    store::name(),
+                    cpus
+                );
                 Ok(())
             }
             Outcome::WrongPassPhrase => {

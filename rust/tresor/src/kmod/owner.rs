@@ -10,20 +10,31 @@ use kernel::{
     prelude::*, //
 };
 
-use super::cpu_has;
+use super::{
+    cpu_has,
+    parameter,
+    store, //
+};
+use crate::amnesia::store::Store;
 
-/// Whether the debug registers are ours, and registers. Fails with `ENODEV`, and says why, with
-/// `tresor=off` on the command line and in a Xen PV guest.
+/// Command line parameter, and its value that turns the driver off.
+const OFF_PARAMETER: &[u8] = b"tresor";
+const OFF: &[u8] = b"off";
+
+/// Whether the debug registers are ours, or not wanted, and registers. Fails with `ENODEV`, and says
+/// why, with `tresor=off` on the command line and in a Xen PV guest.
 ///
 /// Context: the driver's initcall.
 pub(crate) fn check() -> Result {
     // SAFETY: Read while only the boot CPU's initcalls run; nobody else writes it now.
-    if !unsafe { bindings::x86_debug_regs_owned } {
+    let owned = unsafe { bindings::x86_debug_regs_owned };
+    let has_other_store = store::wanted().is_some_and(|store| store != Store::DebugRegisters);
+    if parameter::value(OFF_PARAMETER) == Some(OFF) || !(owned || has_other_store) {
         pr_info!("off by the command line: no cipher, and hardware breakpoints work\n");
         return Err(ENODEV);
     }
     if cpu_has(bindings::X86_FEATURE_XENPV) {
-        pr_err!("in a Xen PV guest the debug registers are memory of Xen: no cipher\n");
+        pr_err!("in a Xen PV guest these registers are memory of Xen: no cipher\n");
         return Err(ENODEV);
     }
     Ok(())

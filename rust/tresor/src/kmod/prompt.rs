@@ -17,7 +17,8 @@ use super::{
     console::Consoles,
     machine,
     pass_phrase::PassPhrase,
-    unlock::{self, Outcome},
+    store,
+    unlock::{self, Outcome}, //
 };
 use crate::{
     line::{self, Line},
@@ -79,7 +80,8 @@ fn ask_until_answered(consoles: &Consoles, slot: &Slot, mut log_before: u64) -> 
                 match unlock::unlock(slot, &mut pass, len)? {
                     Outcome::Unlocked(cpus) => {
                         pr_info!(
-                            "pass phrase accepted, the key is in DR0-DR3 of {} CPUs\n",
+                            "pass phrase accepted, the key is in the {} of {} CPUs\n",
+                            store::name(),
                             cpus
                         );
                         consoles.write(ACCEPTED);
@@ -104,7 +106,10 @@ fn ask_until_answered(consoles: &Consoles, slot: &Slot, mut log_before: u64) -> 
                         return Err(EINVAL);
                     }
                     Outcome::NotKept => {
-                        pr_err!("no CPU keeps a key in DR0-DR3: is this a hypervisor?\n");
+                        pr_err!(
+                            "no CPU keeps a key in its {}: is this a hypervisor?\n",
+                            store::name()
+                        );
                         return Err(EIO);
                     }
                 }

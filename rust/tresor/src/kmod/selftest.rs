@@ -75,7 +75,7 @@ extern "C" fn tresor_selftest_end() -> c_int {
         }
         Err(error) => {
             pr_err!(
-                "a public key may still be in the debug registers: {:?}\n",
+                "a public key may still be in the registers: {:?}\n",
                 error
             );
             error.to_errno()

@@ -23,6 +23,7 @@ use super::{
     pass_phrase::PassPhrase,
     sha256::KernelSha256,
     state::{self, Phase},
+    store,
     uevent,
     wrapped, //
 };
@@ -218,8 +219,9 @@ fn derive(slot: &Slot, pass: &mut PassPhrase, len: usize, start: Moment) -> Resu
 
     if counts.not_kept.get() > 0 {
         pr_err!(
-            "{} CPUs do not keep what is written to DR0-DR3\n",
-            counts.not_kept.get()
+            "{} CPUs do not keep what is written to their {}\n",
+            counts.not_kept.get(),
+            store::name()
         );
     }
     if counts.stored.get() > 0 && counts.wiped.get() == 0 {

@@ -18,7 +18,7 @@
  * What cannot occur in them, beside what asm/window-dr.S lists:
  *
  * - #GP for the register, or for a value that does not fit: the driver has written and read back
- *   all bits of each register on this CPU before it made this the home (src/kmod/amnesia/probe.rs).
+ *   all bits of each register on this CPU before it made this the home (src/kmod/store.rs).
  * - #VE and #VC for the access: in an encrypted guest the driver does not use these homes.
  *
  * The counters stand still (the driver has stopped them), and the kernel's own users keep away:

@@ -69,6 +69,12 @@ pub(crate) fn prepare() -> Result {
     );
     if home == Home::MachineCheck {
         pr_warn!("store: machine-check banks are for tests in emulators only\n");
+    } else {
+        pr_warn!(
+            "store: performance counters have been tried on a model only, never on a real CPU; one \
+             that loses a bit makes what is written afterwards unreadable: only for data that you \
+             can lose\n"
+        );
     }
     Ok(())
 }

@@ -234,14 +234,14 @@ fn control_every_change_is_noticed() {
             ),
             (
                 find(Mnemonic::Xor, Register::EAX),
-                no_operation,
+                &[0x89, 0xc0],
                 "RAX is not cleared",
-            ),
+            ), // mov %eax, %eax: it may have been cleared before that, too
             (
                 find(Mnemonic::Xor, Register::EDX),
-                no_operation,
+                &[0x89, 0xd2],
                 "RDX is not cleared",
-            ),
+            ), // mov %edx, %edx
             (
                 find(Mnemonic::Pxor, Register::XMM2),
                 no_operation,

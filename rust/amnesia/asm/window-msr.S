@@ -3,9 +3,9 @@
  * The homes of S in model-specific registers: the windows, and the routines that empty a home
  *
  * For those who need hardware breakpoints. What a window is and the policy that it keeps are told
- * in asm/window-dr.S; these keep the same one, word by word, but for %ecx, which RDMSR and WRMSR want
- * to have the number of the register. That is public, and the caller (CALL_WINDOW) gets its own
- * %rcx back.
+ * in asm/window-dr.S; these keep the same one, word by word, but for %ecx, in which RDMSR and WRMSR
+ * want the number of the register. That is public, and the caller (CALL_WINDOW) gets its own %rcx
+ * back.
  *
  * There is one pair of windows for each home of <asm/msr-home.h>, made by the same two macros. They
  * see S as sixteen words of 16 bits: a counter with 48 bits holds three of them, a register with 64

@@ -129,8 +129,8 @@
 .endm
 
 /*
- * T0-T7 of the next data unit in two steps, as their predecessors are done with: T0-T3 from \t, which
- * has its first tweak in all lanes, T4-T7 from those.  Clobber zmm0-3.
+ * T0-T7 of the next data unit in two steps, as their predecessors are done with: T0-T3 from \t,
+ * which has its first tweak in all lanes, T4-T7 from those.  Clobber zmm0-3.
  */
 .macro NEXT_T0_T3 t
 	FIRST_TWEAKS T0, \t, 0, %zmm0, %zmm1

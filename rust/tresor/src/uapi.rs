@@ -54,8 +54,8 @@ const fn number(direction: u32, number: u32, size: usize) -> u32 {
 pub const STATUS_FAILS: u32 = 1;
 /// Flag of [`Status`]: there is a good slot on the kernel command line, or one of an unlock since.
 pub const STATUS_HAS_SLOT: u32 = 2;
-/// Flag of [`Unlock`]: a program has made the pass phrase of what a person typed, so that nobody can
-/// type it at the kernel's own prompt after a sleep.
+/// Flag of [`Unlock`]: a program has made the pass phrase of what a person typed, so that nobody
+/// can type it at the kernel's own prompt after a sleep.
 pub const UNLOCK_STRETCHED: u32 = 1;
 /// Flag of [`Lock`]: requests fail from now on until S is there again, those too that wait already.
 pub const LOCK_FAIL: u32 = 1;

@@ -6,8 +6,8 @@
 //! With `tresor.prompt=agent` one process may register itself, by a call of `/dev/tresor`. When the
 //! machine is awake and has no S, the kernel thaws it alone (kernel/power/process.c), with the
 //! processes that it has started, and everything else stays frozen until the agent has unlocked the
-//! machine. An agent that gives up or ends leaves the prompt to the kernel, so that nobody is locked
-//! out. One that does neither is waited for without end, as a person is.
+//! machine. An agent that gives up or ends leaves the prompt to the kernel, so that nobody is
+//! locked out. One that does neither is waited for without end, as a person is.
 //!
 //! All of the agent must be in memory: a page of it may have to come from the disk that waits for
 //! the key. So its memory must be locked when it registers.
@@ -86,7 +86,10 @@ pub(crate) fn register() -> Result<Registered> {
     AGENT
         .cmpxchg(ptr::null_mut(), leader.as_ptr(), ordering::Full)
         .map_err(|_| EBUSY)?;
-    pr_info!("process {} asks for the pass phrase after a sleep\n", leader.pid());
+    pr_info!(
+        "process {} asks for the pass phrase after a sleep\n",
+        leader.pid()
+    );
     Ok(Registered(leader))
 }
 

@@ -115,8 +115,9 @@ fn ask_first(text: &[u8], log_before: u64) -> Result {
     }
 }
 
-/// Asks on all consoles for the pass phrase of the machine's slot, as at boot: for a machine that was
-/// unlocked and has lost S since, because it slept. Returns when S is there or the person gave up.
+/// Asks on all consoles for the pass phrase of the machine's slot, as at boot: for a machine that
+/// was unlocked and has lost S since, because it slept. Returns when S is there or the person gave
+/// up.
 ///
 /// A user space that reads from the same terminals must be frozen. Fails with `ENOENT` if there is
 /// no slot, with `ENODEV` if no console can be opened, and with what [`prompt::ask`] says.

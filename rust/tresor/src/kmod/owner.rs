@@ -21,8 +21,8 @@ use crate::amnesia::store::Store;
 const OFF_PARAMETER: &[u8] = b"tresor";
 const OFF: &[u8] = b"off";
 
-/// Whether the debug registers are ours, or not wanted, and registers. Fails with `ENODEV`, and says
-/// why, with `tresor=off` on the command line and in a Xen PV guest.
+/// Whether the debug registers are ours, or not wanted, and registers. Fails with `ENODEV`, and
+/// says why, with `tresor=off` on the command line and in a Xen PV guest.
 ///
 /// Context: the driver's initcall.
 pub(crate) fn check() -> Result {

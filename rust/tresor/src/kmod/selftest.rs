@@ -74,10 +74,7 @@ extern "C" fn tresor_selftest_end() -> c_int {
             0
         }
         Err(error) => {
-            pr_err!(
-                "a public key may still be in the registers: {:?}\n",
-                error
-            );
+            pr_err!("a public key may still be in the registers: {:?}\n", error);
             error.to_errno()
         }
     }

@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
-use anyhow::{ensure, Result};
-use iced_x86::Code;
+use anyhow::{ensure, Context, Result};
+use iced_x86::{Code, FlowControl};
 
 use super::symbols::Kernel;
 
@@ -111,8 +111,6 @@ fn is_engine_of_ours(function: &str) -> bool {
 const WINDOWS: [&str; 4] = [LOAD, STORE, "tresor_load_s_dr", "tresor_store_s_dr"];
 const LOAD: &str = "tresor_load_s";
 const STORE: &str = "tresor_store_s";
-/// Of the choice these are executed on the way to the debug registers: ENDBR64, a comparison and two jumps, one of which is not taken.
-const CHOICE: u64 = 4;
 
 /// One request to a cipher, from the caller's call to its return.
 pub(crate) const ENCRYPT: &str = "encrypt";
@@ -127,8 +125,14 @@ pub(crate) const FPU_SECTION: &str = "fpu-section";
 
 /// Instructions of the routine that loads S.
 pub(crate) fn window(kernel: &Kernel) -> Result<u64> {
-    let load = kernel.function("tresor_load_s_dr")?;
-    Ok(CHOICE + kernel.instructions(load)?.len() as u64)
+    let choice = kernel.instructions(kernel.function(LOAD)?)?;
+    // The debug registers are the first choice: what follows their jump is not executed.
+    let jump = choice
+        .iter()
+        .position(|instruction| instruction.flow_control() == FlowControl::UnconditionalBranch)
+        .context("nothing in the choice of the home jumps to a window")?;
+    let load = kernel.instructions(kernel.function("tresor_load_s_dr")?)?;
+    Ok((jump + 1 + load.len()) as u64)
 }
 
 /// The plan for a kernel, as the plugin reads it.

@@ -29,6 +29,9 @@ const WITH_ERROR_CODE: &[&str] = &[
 /// Handlers of device interrupts: a stub has pushed the vector.
 const WITH_VECTOR: &[&str] = &["asm_common_interrupt", "asm_spurious_interrupt"];
 
+/// What engines call to move S, which chooses the window of its home.
+const CHOICES: [&str; 2] = ["tresor_load_s", "tresor_store_s"];
+
 /// What makes S of a pass phrase, for each kind of CPU.
 const UNLOCK: &[&str] = &[
     "tresor_unlock_shani",
@@ -129,14 +132,21 @@ impl Symbols {
 
     /// The routines of a home in the section of windows.
     fn windows(&self, home: Home) -> Result<Vec<Range>> {
+        self.in_section(|name| name.ends_with(home.suffix()))
+    }
+
+    /// The routines in the section of windows that choose one.
+    fn choices(&self) -> Result<Vec<Range>> {
+        self.in_section(|name| CHOICES.contains(&name))
+    }
+
+    fn in_section(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Range>> {
         let section =
             self.address("__tresor_window_start")?..self.address("__tresor_window_end")?;
         self.0
             .iter()
             .filter(|(address, name)| {
-                section.contains(address)
-                    && name.starts_with("tresor_")
-                    && name.ends_with(home.suffix())
+                section.contains(address) && name.starts_with("tresor_") && wanted(name)
             })
             .map(|(_, name)| self.range(name))
             .collect()
@@ -169,6 +179,7 @@ impl Symbols {
         }
         Ok(Storm {
             windows: self.windows(home)?,
+            choices: self.choices()?,
             engines,
             ..self.quiet()
         })
@@ -214,6 +225,9 @@ ffffffff812000a0 T __tresor_window_end
             ["tresor_load_s_dr", "tresor_store_s_dr"]
         );
         assert_eq!(of(Home::MachineCheck), ["tresor_store_s_mce"]);
+        let choices = Symbols::parse(MAP).choices().expect("choices");
+        assert_eq!(choices.len(), 1);
+        assert_eq!(choices[0].name, "tresor_load_s");
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Storm {
     /// The window routines: at every boundary once in each sweep, and none again until the sweep is over, because a guarded routine starts
     /// again at its first instruction.
     pub windows: Vec<Range>,
+    /// The other routines in the section of windows, which choose one of them: not interrupted on purpose, but the guard counts what comes there.
+    pub choices: Vec<Range>,
     /// The engines, which are interrupted and go on: at every boundary.
     pub engines: Vec<Range>,
     /// The handlers of interrupts and exceptions.

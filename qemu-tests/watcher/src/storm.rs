@@ -231,6 +231,8 @@ pub(crate) fn interrupted(cpu: c_uint, by: Vector, rip: u64) {
         if let Some(sweep) = sweep {
             sweep.interrupted.store(true, Relaxed);
         }
+    } else if containing(&plugin.storm.choices, rip).is_some() {
+        add(&counters.in_windows, 1);
     } else if containing(&plugin.storm.engines, rip).is_some() {
         add(&counters.in_engines, 1);
         plugin

@@ -127,6 +127,7 @@ const IN_QEMU: &[Row] = &[
     ("amnesia::release_cryptsetup_2_8", luks::release, &[1]),
     ("amnesia::wrapped_keys", amnesia::wrapped_keys, &[1]),
     ("amnesia::watched", amnesia::watched, &[1]),
+    ("amnesia::commands", luks::commands::commands, &[2]),
 ];
 
 /// All scenarios.

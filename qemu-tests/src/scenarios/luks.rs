@@ -2,6 +2,8 @@
 
 //! From keys in registers to stock AES and back: what tresorctl does to a volume, and what the kernel then reads from it.
 
+pub(super) mod commands;
+
 use anyhow::{ensure, Result};
 
 use super::lab::{Lab, VOLUME};

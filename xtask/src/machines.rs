@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use qemu_tests::cryptsetup_suite;
 use qemu_tests::cryptsetups::Release;
 use qemu_tests::scenarios::{self, Context, Scenario};
 
@@ -11,7 +12,7 @@ use crate::lock::{self, Lock};
 use crate::overlay;
 use crate::paths::Workspace;
 use crate::runner::{Filter, Outcome, Tally};
-use crate::unpacked::{self, BOCHS, GDB, NEWER_QEMU};
+use crate::unpacked::{self, BOCHS, GDB, NEWER_QEMU, TPM};
 
 /// Machines that run at the same time. Each may have several busy CPUs, so more would only make waits time out.
 const MACHINES: usize = 2;
@@ -135,6 +136,21 @@ pub(crate) fn run(
         "qemu::newer_qemu::setup",
     );
     context.gdb = fetch(Scenario::needs_gdb, &GDB, "qemu::setup_gdb");
+    context.tpm = fetch(Scenario::needs_tpm, &TPM, "qemu::setup_tpm");
+    if scenarios.iter().any(Scenario::needs_suite) {
+        let made = unpacked::suite_source(workspace).and_then(|source| {
+            let programs = unpacked::programs(workspace, &unpacked::SUITE)?;
+            cryptsetup_suite::make_image(&programs, &source, &image.work_dir)
+        });
+        match made {
+            Ok(disk) => context.suite = Some(disk),
+            Err(error) => tally.record(
+                "qemu::setup_cryptsetup_suite",
+                Outcome::Failed(format!("{error:#}")),
+                None,
+            ),
+        }
+    }
     for release in Release::ALL {
         let wants = |scenario: &Scenario| scenario.cryptsetup() == Some(release);
         if !scenarios.iter().any(wants) {

@@ -213,7 +213,12 @@ impl Scenario {
 const NEWER_QEMU: &str = "qemu::newer_qemu::";
 
 /// How the names of the scenarios begin that run on the kernel with what distributions turn on.
-const ON_DISTRIBUTION: &[&str] = &["qemu::probes::", "qemu::next_kernel::", "qemu::kvm::"];
+const ON_DISTRIBUTION: &[&str] = &[
+    "qemu::checked::",
+    "qemu::probes::",
+    "qemu::next_kernel::",
+    "qemu::kvm::",
+];
 
 /// The live patch of that kernel, beside its image here and in the driver's directory in its build.
 pub const LIVEPATCH_MODULE: &str = "livepatch-test.ko";

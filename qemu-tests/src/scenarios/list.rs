@@ -128,7 +128,10 @@ const IN_QEMU: &[Row] = &[
     ("amnesia::wrapped_keys", amnesia::wrapped_keys, &[1]),
     ("amnesia::watched", amnesia::watched, &[1]),
     ("amnesia::msr_home", amnesia::msr_home, &[2]),
+    ("amnesia::msr_ends", amnesia::msr_ends, &[2]),
     ("amnesia::msr_guards", amnesia::msr_guards, &[1]),
+    ("amnesia::msr_storm", amnesia::msr_storm, &[2]),
+    ("amnesia::msr_watched", amnesia::msr_watched, &[1]),
     ("amnesia::msr_refused", amnesia::msr_refused, &[2]),
 ];
 

@@ -16,7 +16,7 @@ use crate::kvm;
 pub(crate) fn try_to_set(how: Breakpoint) -> Result<Reply> {
     let fired = match how {
         Breakpoint::Perf => perf(),
-        Breakpoint::Ptrace => ptrace(),
+        Breakpoint::Ptrace => ptrace_often(),
         Breakpoint::GuestDebug => kvm::debug_from_outside(),
         Breakpoint::InsideGuest => kvm::debug_from_inside(),
     };
@@ -99,6 +99,20 @@ pub(crate) fn occupy_all() -> Result<Reply> {
 
 /// DR7: breakpoint 0 on, on execution.
 const EXECUTE_0: i64 = 1;
+/// On how many programs a breakpoint is tried until one fires.
+const PROGRAMS: usize = 5;
+
+/// A program's first instruction can pass its breakpoint in QEMU: that saves RFLAGS.RF as 1 for an
+/// interrupt too, where a CPU keeps it as it is (SDM Vol. 3, 20.3.1.1), and an interrupt that
+/// waited for the return to user space comes right before that instruction.
+fn ptrace_often() -> Result<bool> {
+    for _ in 0..PROGRAMS {
+        if ptrace()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
 
 /// A debugger's breakpoint on the first instruction of a program.
 fn ptrace() -> Result<bool> {

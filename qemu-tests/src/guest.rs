@@ -229,6 +229,13 @@ impl Guest {
         })
     }
 
+    /// As [`Self::load_kernel`] by the older call, kexec_load(2).
+    pub fn load_kernel_older(&mut self, image: &[u8], on_crash: bool) -> Result<()> {
+        let path = String::from("/tmp/next-kernel");
+        self.write_file(&path, image)?;
+        self.done(&Request::LoadKernelOlder { path, on_crash })
+    }
+
     /// Loads a Linux and its initramfs, files in the guest, for the same purposes.
     pub fn load_linux(
         &mut self,

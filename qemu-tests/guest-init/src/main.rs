@@ -119,6 +119,10 @@ fn answer(
             kexec::load(&path, initramfs.as_deref(), cmdline, on_crash)?;
             Reply::Done
         }
+        Request::LoadKernelOlder { path, on_crash } => {
+            kexec::load_older(&path, on_crash)?;
+            Reply::Done
+        }
         Request::Kexec => kexec::start()?,
         Request::OpenPerfEvent { flags } => perf::open(flags)?,
         Request::AccessMsr { cpu, msr, how } => msr::access(cpu, msr, how)?,

@@ -100,6 +100,14 @@ pub enum Request {
         /// It is started by a crash and not by [`Request::Kexec`].
         on_crash: bool,
     },
+    /// The same by the older call, kexec_load(2), for an image that needs no initramfs, no command line and nothing else. Reply:
+    /// [`Reply::Done`].
+    LoadKernelOlder {
+        /// Image, a file in the guest.
+        path: String,
+        /// As above.
+        on_crash: bool,
+    },
     /// Starts the kernel that was loaded. No reply.
     Kexec,
     /// Opens a perf event of the CPU's cycles for a moment. Reply: [`Reply::PerfEvent`].

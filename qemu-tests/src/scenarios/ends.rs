@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Result};
 
+use super::controls::LEAK;
 use super::hotplug::expect_progress;
 use super::lab::{Lab, PATIENCE};
 use super::owner::start_off;
@@ -16,6 +17,7 @@ use crate::home;
 use crate::machine::Machine;
 use crate::registers;
 use crate::volume::{Volume, TRESOR};
+use crate::watch;
 
 /// Bytes of each load thread's part.
 const PART: u64 = 2 << 20;
@@ -144,6 +146,26 @@ pub(super) fn leftovers(machine: &mut Machine) -> Result<(Vec<u32>, Vec<u32>)> {
         addresses.map(|cpu| cpu.cpu).collect(),
         vectors.map(|(cpu, _)| cpu.cpu).collect(),
     ))
+}
+
+/// The control: a kernel that leaves S in the registers when it crashes is caught, on every CPU.
+pub(super) fn keeps_at_end(lab: &mut Lab<'_>) -> Result<()> {
+    let (mut machine, mut guest) = start_busy(lab, "panic=0")?;
+    guest.write_file(LEAK, b"keep-at-end")?;
+    later(&mut guest, CRASH)?;
+    for line in PANIC {
+        machine.console.wait_for(line, PATIENCE)?;
+    }
+    ensure!(
+        expect_nothing_left(&mut machine).is_err(),
+        "the control failed: a crash left S in the registers, and the check did not see it"
+    );
+    let kept = watch::registers(&mut machine, lab.enrollment.s())?;
+    ensure!(
+        kept.iter().all(|cpu| cpu.holds_secret),
+        "the control kernel was told to keep S on every CPU: {kept:?}"
+    );
+    Ok(())
 }
 
 /// The control: without the driver, the addresses of breakpoints are still there in the last moment before a reset.

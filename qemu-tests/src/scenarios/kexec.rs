@@ -33,10 +33,45 @@ const INITRAMFS: &str = "/tmp/initramfs";
 /// Stream of the content of the volume.
 const SEED: u64 = 2100;
 
-/// kexec, with every CPU in the middle of its work.
+/// The system call that loads the next kernel.
+#[derive(Clone, Copy)]
+enum Call {
+    /// kexec_file_load(2).
+    File,
+    /// kexec_load(2), which leaves everything to the program.
+    Older,
+}
+
+impl Call {
+    fn load(self, guest: &mut Guest, on_crash: bool) -> Result<()> {
+        let image = next_kernel::image();
+        match self {
+            Self::File => guest.load_kernel(&image, on_crash),
+            Self::Older => guest.load_kernel_older(&image, on_crash),
+        }
+    }
+}
+
 pub(super) fn restart(lab: &mut Lab<'_>) -> Result<()> {
+    restarts(lab, Call::File)
+}
+
+pub(super) fn restart_older(lab: &mut Lab<'_>) -> Result<()> {
+    restarts(lab, Call::Older)
+}
+
+pub(super) fn crash(lab: &mut Lab<'_>) -> Result<()> {
+    crashes(lab, Call::File)
+}
+
+pub(super) fn crash_older(lab: &mut Lab<'_>) -> Result<()> {
+    crashes(lab, Call::Older)
+}
+
+/// kexec, with every CPU in the middle of its work.
+fn restarts(lab: &mut Lab<'_>, call: Call) -> Result<()> {
     let (mut machine, mut guest) = start_busy(lab, "")?;
-    guest.load_kernel(&next_kernel::image(), false)?;
+    call.load(&mut guest, false)?;
     guest.kexec()?;
     machine.console.wait_for(next_kernel::STARTED, PATIENCE)?;
     expect_nothing_left(&mut machine)?;
@@ -44,9 +79,9 @@ pub(super) fn restart(lab: &mut Lab<'_>) -> Result<()> {
 }
 
 /// A crash, with every CPU in the middle of its work.
-pub(super) fn crash(lab: &mut Lab<'_>) -> Result<()> {
+fn crashes(lab: &mut Lab<'_>, call: Call) -> Result<()> {
     let (mut machine, mut guest) = start_busy(lab, CRASH_MEMORY)?;
-    guest.load_kernel(&next_kernel::image(), true)?;
+    call.load(&mut guest, true)?;
     later(&mut guest, CRASH)?;
     machine.console.wait_for(PANIC[0], PATIENCE)?;
     machine.console.wait_for(next_kernel::STARTED, PATIENCE)?;

@@ -35,6 +35,10 @@
  * registers without asking.  Clobbers %rax, %rcx, %rdx, flags.
  */
 SYM_FUNC_START(tresor_end_this_cpu)
+#ifdef CONFIG_CRYPTO_TRESOR_LEAKS
+	cmpl	$0, tresor_keep_at_end(%rip)	// for a test that must notice
+	jne	.Lkeep
+#endif
 	movq	%cr4, %rax
 	btl	$CR4_OSFXSR, %eax
 	jnc	.Lno_vectors		// not to the function: the taint check follows no such jump
@@ -54,6 +58,10 @@ SYM_FUNC_START(tresor_end_this_cpu)
 	jmp	tresor_end_sse
 .Lno_vectors:
 	jmp	tresor_clear_s
+#ifdef CONFIG_CRYPTO_TRESOR_LEAKS
+.Lkeep:
+	RET
+#endif
 SYM_FUNC_END(tresor_end_this_cpu)
 
 /*

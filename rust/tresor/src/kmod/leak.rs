@@ -10,6 +10,7 @@ use kernel::{
     fpu,
     fs::file,
     prelude::*,
+    sync::atomic::{ordering, Atomic},
     time::{msecs_to_jiffies, Jiffies},
     uaccess::{UserSliceReader, UserSliceWriter}, //
 };
@@ -111,8 +112,12 @@ fn show(_page: &Page, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f)
 }
 
+/// Not zero if CPUs keep S when the kernel ends; read by asm/end.S.
+#[no_mangle]
+static tresor_keep_at_end: Atomic<u32> = Atomic::new(0);
+
 /// What a write to `leak` does: its text is a channel, or `clear`, or `keep-offline`: from then on
-/// a CPU that goes offline keeps S.
+/// a CPU that goes offline keeps S, or `keep-at-end`: all keep what they have when the kernel ends.
 fn leak(page: &Page, reader: &mut UserSliceReader) -> Result {
     let mut text = [0; 32];
     let text = text.get_mut(..reader.len()).ok_or(EINVAL)?;
@@ -124,6 +129,10 @@ fn leak(page: &Page, reader: &mut UserSliceReader) -> Result {
         }
         b"keep-offline" => {
             hotplug::keep_offline();
+            Ok(())
+        }
+        b"keep-at-end" => {
+            tresor_keep_at_end.store(1, ordering::Relaxed);
             Ok(())
         }
         _ if !cpu_has(bindings::X86_FEATURE_AES) => Err(ENODEV),

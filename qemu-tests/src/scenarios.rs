@@ -154,8 +154,6 @@ impl Scenario {
     pub fn why_on_request(&self) -> Option<&'static str> {
         if self.is_in_newer_qemu() {
             Some("needs QEMU 11.1, a download: `cargo xtask test qemu::newer_qemu`, or `prove --full`")
-        } else if self.needs_debian() {
-            Some("needs a kernel of its own, 8 minutes more, and root: `cargo xtask test debian`")
         } else {
             None
         }
@@ -225,7 +223,12 @@ impl Scenario {
 const NEWER_QEMU: &str = "qemu::newer_qemu::";
 
 /// How the names of the scenarios begin that run on the kernel with what distributions turn on.
-const ON_DISTRIBUTION: &[&str] = &["qemu::probes::", "qemu::next_kernel::", "qemu::kvm::"];
+const ON_DISTRIBUTION: &[&str] = &[
+    "qemu::checked::",
+    "qemu::probes::",
+    "qemu::next_kernel::",
+    "qemu::kvm::",
+];
 
 /// The live patch of that kernel, beside its image here and in the driver's directory in its build.
 pub const LIVEPATCH_MODULE: &str = "livepatch-test.ko";

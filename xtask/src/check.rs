@@ -23,8 +23,8 @@ const UNIT_NEEDS: [(&str, Need); 3] = [
     ("unit::qemu-tests::", Need::Harness),
 ];
 
-/// What a filter must contain, one of it, for the tests that run only when they are asked for.
-const ON_REQUEST: &[&str] = &["newer_qemu", "debian"];
+/// What a filter must contain for the tests that run only when they are asked for.
+const ON_REQUEST: &str = "newer_qemu";
 
 /// Runs the wanted tests. The exit code says whether all passed.
 pub(crate) fn run(
@@ -67,9 +67,7 @@ fn on_kernel(
     let tree_checks = hygiene::tree_check_names(filter);
     let mut scenarios = machines::wanted(filter);
     scenarios.retain(|scenario| {
-        let asked = filter
-            .0
-            .is_some_and(|text| ON_REQUEST.iter().any(|word| text.contains(word)));
+        let asked = filter.0.is_some_and(|text| text.contains(ON_REQUEST));
         let why = match scenario.why_on_request() {
             Some(why) if !asked => why,
             _ if scenario.needs_debian() && !rustix::process::geteuid().is_root() => {
@@ -164,22 +162,23 @@ fn on_kernel(
             scenarios = others;
         }
     }
-    if filter.takes(KERNEL_PACKAGE) {
-        tally.stage("packages of the kernel");
-        tally.run(KERNEL_PACKAGE, || {
-            packaged::kernel(workspace, &kernel, no_install)
-        });
-    }
     let mut package = None;
-    if scenarios.iter().any(Scenario::needs_debian) {
-        tally.stage("package of a kernel for Debian");
-        match packaged::debian_kernel(workspace, &kernel, no_install) {
-            Ok(image) => package = Some(image),
+    if filter.takes(KERNEL_PACKAGE) || scenarios.iter().any(Scenario::needs_debian) {
+        tally.stage("packages of the kernel");
+        match packaged::kernel(workspace, &kernel, no_install) {
+            Ok(image) => {
+                if filter.takes(KERNEL_PACKAGE) {
+                    tally.run(KERNEL_PACKAGE, || packaged::kernel_content(&kernel, &image));
+                }
+                package = Some(image);
+            }
             Err(error) => {
                 let (debian, others): (Vec<_>, _) =
                     scenarios.into_iter().partition(Scenario::needs_debian);
                 let names = debian.into_iter().map(|scenario| scenario.name);
-                blocked(tally, "package::kernel::for_debian", &error, names);
+                let content = filter.takes(KERNEL_PACKAGE);
+                let names = names.chain(content.then(|| KERNEL_PACKAGE.to_owned()));
+                blocked(tally, "package::kernel::build", &error, names);
                 scenarios = others;
             }
         }

@@ -34,8 +34,6 @@ pub(crate) struct Kernel {
     shipped: Build,
     controls: Build,
     distribution: Build,
-    /// Beside those of the kernel, for one that boots a Debian system.
-    debian: Vec<Fragment>,
     // Until the kernel is no longer used.
     _lock: Lock,
 }
@@ -104,7 +102,6 @@ pub(crate) fn prepare(workspace: &Workspace, own_tree: Option<&Path>) -> Result<
         shipped,
         controls,
         distribution,
-        debian: with(Some("debian"))?,
         _lock: lock,
     })
 }
@@ -128,12 +125,6 @@ impl Kernel {
     /// Writes the configuration for a build directory.
     pub(crate) fn configure(&self, make: &Make) -> Result<()> {
         config::generate(make, &self.shipped.fragments)
-    }
-
-    /// The configuration of a kernel that boots a Debian system, made in the directory `scratch`.
-    pub(crate) fn debian_config(&self, scratch: &Path) -> Result<String> {
-        config::generate(&self.make_in(scratch)?, &self.debian)?;
-        Ok(fs_err::read_to_string(scratch.join(".config"))?)
     }
 
     /// Warnings of the last build that did something.
@@ -161,25 +152,9 @@ impl Kernel {
         if !build.out.exists() {
             self.build(workspace)?;
             eprintln!("copying the build for the {} ...", build.name);
-            self.copy_build(workspace, &build.out)?;
+            copy_build(workspace, &self.shipped.out, &build.out)?;
         }
         self.bring_up_to_date(workspace, build)
-    }
-
-    /// Copies the finished build to a directory where a similar one is to be made.
-    pub(crate) fn copy_build(&self, workspace: &Workspace, to: &Path) -> Result<()> {
-        space::require(&workspace.target, space::BUILD)?;
-        let partial = fetch::beside(to, "partial");
-        fetch::remove_dir(&partial)?;
-        if let Some(parent) = to.parent() {
-            fs_err::create_dir_all(parent)?;
-        }
-        process::output(
-            Command::new("cp")
-                .args(["-a", "--reflink=auto"])
-                .args([&self.shipped.out, &partial]),
-        )?;
-        Ok(fs_err::rename(&partial, to)?)
     }
 
     fn bring_up_to_date(&self, workspace: &Workspace, build: &Build) -> Result<PathBuf> {
@@ -218,6 +193,22 @@ impl Kernel {
         eprintln!("{name}: {}", workspace.show(&bzimage));
         Ok(bzimage)
     }
+}
+
+/// Copies a finished build to a directory where a similar one is to be made.
+pub(crate) fn copy_build(workspace: &Workspace, from: &Path, to: &Path) -> Result<()> {
+    space::require(&workspace.target, space::BUILD)?;
+    let partial = fetch::beside(to, "partial");
+    fetch::remove_dir(&partial)?;
+    if let Some(parent) = to.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    process::output(
+        Command::new("cp")
+            .args(["-a", "--reflink=auto"])
+            .args([from, &partial]),
+    )?;
+    Ok(fs_err::rename(&partial, to)?)
 }
 
 impl Build {

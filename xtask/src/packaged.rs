@@ -9,7 +9,7 @@ use anyhow::{bail, ensure, Context, Result};
 use crate::deb::{self, Profile};
 use crate::debian::{self, inside};
 use crate::fetch;
-use crate::kernel::Kernel;
+use crate::kernel::{self, Kernel};
 use crate::kernel_deb;
 use crate::paths::Workspace;
 use crate::process;
@@ -57,13 +57,39 @@ pub(crate) fn run(workspace: &Workspace, filter: Filter<'_>, no_install: bool, t
     }
 }
 
-/// Builds packages from a configuration without the driver, and looks that the kernel in them has it.
-pub(crate) fn kernel(workspace: &Workspace, kernel: &Kernel, no_install: bool) -> Result<()> {
+/// Builds the packages of a kernel like a distribution's and returns that of the kernel itself. Their configuration is the one of
+/// the kernel with what distributions turn on, without anything of the driver.
+///
+/// The build begins as a copy of that kernel's: what differs is compiled.
+pub(crate) fn kernel(
+    workspace: &Workspace,
+    kernel: &Kernel,
+    no_install: bool,
+) -> Result<PathBuf> {
     setup::ensure(workspace, Need::Packages, no_install)?;
-    let dir = &kernel.source.packages();
-    let tested = fs_err::read_to_string(kernel.source.out().join(".config"))?;
-    let image = &package(workspace, kernel, dir, &tested)?;
-    let unpacked = dir.join("unpacked");
+    kernel.build_distribution(workspace)?;
+    let like = kernel.source.distribution();
+    let dir = kernel.source.packages();
+    let build = dir.join(kernel_deb::BUILD);
+    if !build.exists() {
+        kernel::copy_build(workspace, &like, &build)?;
+    }
+    let config = fs_err::read_to_string(like.join(".config"))?;
+    let without: Vec<&str> = config
+        .lines()
+        .filter(|line| !line.contains("CRYPTO_TRESOR"))
+        .collect();
+    let file = dir.join("test.config");
+    fs_err::write(&file, without.join("\n"))?;
+    kernel_deb::build(workspace, kernel, &dir, &file)?
+        .into_iter()
+        .find(|package| kernel_deb::is_image(package))
+        .context("there is no package of the kernel")
+}
+
+/// Looks that the kernel in the package has the driver.
+pub(crate) fn kernel_content(kernel: &Kernel, image: &Path) -> Result<()> {
+    let unpacked = kernel.source.packages().join("unpacked");
     fetch::remove_dir(&unpacked)?;
     fetch::unpack_deb(image, &unpacked)?;
     let boot: Vec<PathBuf> = fs_err::read_dir(unpacked.join("boot"))?
@@ -83,38 +109,6 @@ pub(crate) fn kernel(workspace: &Workspace, kernel: &Kernel, no_install: bool) -
         "the kernel in the package has no driver"
     );
     fetch::remove_dir(&unpacked)
-}
-
-/// Builds the package of a kernel that a Debian system can be booted with.
-pub(crate) fn debian_kernel(
-    workspace: &Workspace,
-    kernel: &Kernel,
-    no_install: bool,
-) -> Result<PathBuf> {
-    setup::ensure(workspace, Need::Packages, no_install)?;
-    let dir = &kernel.source.debian_packages();
-    let config = kernel.debian_config(&dir.join("config"))?;
-    package(workspace, kernel, dir, &config)
-}
-
-/// Builds packages in `dir` from a configuration in which there is nothing of the driver; returns that of the kernel itself.
-///
-/// The build begins as a copy of the one that is tested anyway: what differs is compiled.
-fn package(workspace: &Workspace, kernel: &Kernel, dir: &Path, config: &str) -> Result<PathBuf> {
-    let build = dir.join(kernel_deb::BUILD);
-    if !build.exists() {
-        kernel.copy_build(workspace, &build)?;
-    }
-    let without: Vec<&str> = config
-        .lines()
-        .filter(|line| !line.contains("CRYPTO_TRESOR"))
-        .collect();
-    let file = dir.join("test.config");
-    fs_err::write(&file, without.join("\n"))?;
-    kernel_deb::build(workspace, kernel, dir, &file)?
-        .into_iter()
-        .find(|package| kernel_deb::is_image(package))
-        .context("there is no package of the kernel")
 }
 
 /// Files belong to root, nobody else can write them, and every page and hook is there.

@@ -55,11 +55,6 @@ impl Source {
         self.dir.join("deb")
     }
 
-    /// Where packages of the kernel for a Debian system under test are built.
-    pub(crate) fn debian_packages(&self) -> PathBuf {
-        self.dir.join("deb-debian")
-    }
-
     /// Build directory of the lint run.
     pub(crate) fn lint(&self) -> PathBuf {
         self.dir.join("lint")

@@ -3,6 +3,7 @@
 //! Lock and unlock, sleep and CPUs that go and come, while volumes are in use: requests wait, nothing is lost, and a locked machine has no key anywhere.
 
 pub(super) mod agent;
+pub(super) mod checked;
 pub(super) mod cpus;
 pub(super) mod hibernation;
 pub(super) mod machine;

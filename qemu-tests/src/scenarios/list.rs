@@ -111,6 +111,7 @@ const IN_QEMU: &[Row] = &[
     ("lifecycle::soak", lifecycle::soak::few_steps, &[lifecycle::soak::CPUS_OF_FEW]),
     ("lifecycle::hibernation", lifecycle::hibernation::cycles, &[2]),
     ("lifecycle::hibernation_control", lifecycle::hibernation::not_refused_without_slot, &[1]),
+    ("checked::whole_life", lifecycle::checked::whole_life, &[2]),
     ("probes::keep_out", probes::keep_out, &[2]),
     ("next_kernel::kexec", kexec::restart, &[2]),
     ("next_kernel::kexec_on_crash", kexec::crash, &[2]),

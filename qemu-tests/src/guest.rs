@@ -64,12 +64,14 @@ impl Guest {
 
     /// Runs a program; any exit status is fine.
     pub fn run(&mut self, argv: &[&str]) -> Result<Ended> {
+        self.run_within(argv, RUN_LIMIT_S)
+    }
+
+    /// The same for a program that may take this many seconds.
+    pub fn run_within(&mut self, argv: &[&str], timeout_s: u64) -> Result<Ended> {
         let argv = argv.iter().map(|arg| (*arg).to_owned()).collect();
-        let request = Request::Run {
-            argv,
-            timeout_s: RUN_LIMIT_S,
-        };
-        match self.call_within(&request, PATIENCE + Duration::from_secs(RUN_LIMIT_S))? {
+        let request = Request::Run { argv, timeout_s };
+        match self.call_within(&request, PATIENCE + Duration::from_secs(timeout_s))? {
             Reply::Ran {
                 status,
                 stdout,

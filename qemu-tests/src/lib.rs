@@ -9,6 +9,7 @@
 pub mod bochs;
 pub mod console;
 pub mod cost;
+pub mod cryptsetup_suite;
 pub mod cryptsetups;
 pub mod debian;
 mod debugger;
@@ -31,6 +32,7 @@ pub mod registers;
 pub mod report;
 pub mod scenarios;
 pub mod sleep;
+pub mod tpm;
 pub mod unpacked;
 pub mod volume;
 pub mod watch;

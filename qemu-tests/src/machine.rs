@@ -64,6 +64,8 @@ pub struct Config {
     pub own_clock: bool,
     /// Another QEMU than the one that is installed.
     pub qemu: Option<Programs>,
+    /// The control socket of a [`crate::tpm::Tpm`].
+    pub tpm: Option<PathBuf>,
     /// TCG plugins to load, each as QEMU's `-plugin` takes it: `FILE,argument=value,...`.
     pub plugins: Vec<String>,
 }
@@ -87,6 +89,7 @@ impl Config {
             gdb: false,
             own_clock: false,
             qemu: None,
+            tpm: None,
             plugins: Vec::new(),
         }
     }

@@ -28,10 +28,13 @@ mod owner;
 mod perf;
 mod probes;
 mod ram;
+mod recipes;
 mod results;
+mod second_factor;
 mod setkey;
 mod snapshots;
 mod storm;
+mod suite;
 mod typing;
 mod volumes;
 mod watch;
@@ -73,6 +76,10 @@ pub struct Context {
     pub debian: Option<Debian>,
     /// Root file system of the machines.
     pub initramfs: PathBuf,
+    /// A TPM2 in software with its tools, if a scenario is to run one.
+    pub tpm: Option<Programs>,
+    /// A disk with cryptsetup's own tests, if a scenario is to run them.
+    pub suite: Option<PathBuf>,
     /// The same with other releases of cryptsetup, for the scenarios that run with them.
     pub cryptsetups: Vec<(Release, PathBuf)>,
     /// How many interrupts must come in windows in a storm.
@@ -99,6 +106,8 @@ impl Context {
             newer_qemu: None,
             gdb: None,
             debian: None,
+            tpm: None,
+            suite: None,
             nmis_in_window: nmis_in_window()?,
             initramfs: initramfs::build(work_dir)?,
             cryptsetups: Vec::new(),
@@ -154,9 +163,21 @@ impl Scenario {
     pub fn why_on_request(&self) -> Option<&'static str> {
         if self.is_in_newer_qemu() {
             Some("needs QEMU 11.1, a download: `cargo xtask test qemu::newer_qemu`, or `prove --full`")
+        } else if self.name.contains(WHOLE_SUITE) {
+            Some("takes half an hour: `cargo xtask test whole_cryptsetup_suite`")
         } else {
             None
         }
+    }
+
+    /// Whether its machine has a TPM.
+    pub fn needs_tpm(&self) -> bool {
+        self.name.contains("second_factor")
+    }
+
+    /// Whether it runs cryptsetup's own tests.
+    pub fn needs_suite(&self) -> bool {
+        self.name.contains("cryptsetup_suite")
     }
 
     /// Whether it runs gdb in its machine.
@@ -232,6 +253,9 @@ const ON_DISTRIBUTION: &[&str] = &[
 
 /// The live patch of that kernel, beside its image here and in the driver's directory in its build.
 pub const LIVEPATCH_MODULE: &str = "livepatch-test.ko";
+
+/// Part of the names of the scenarios with all of cryptsetup's own tests that can run here.
+pub const WHOLE_SUITE: &str = "whole_cryptsetup_suite";
 
 /// Beginning of the names of the scenarios in Bochs.
 pub const BOCHS: &str = "bochs::";

@@ -58,6 +58,17 @@ impl Apt {
         Self::of_suites(workspace, name, suites)
     }
 
+    /// The sources of a suite's packages.
+    pub(crate) fn for_source(workspace: &Workspace, name: &str, suite: &str) -> Result<Self> {
+        let (mirrors, codename) = machine_mirrors()?;
+        let main = sources::find(&mirrors, &codename).with_context(|| no_mirror(&codename))?;
+        Ok(Self {
+            dir: workspace.target.join("apt").join(name),
+            list: main.source_line(suite),
+            codename,
+        })
+    }
+
     /// Where packages go that left the releases above.
     pub(crate) fn for_later_releases(workspace: &Workspace) -> Result<Self> {
         Self::of_suites(workspace, "later", &["testing", "unstable"])
@@ -160,6 +171,32 @@ impl Apt {
             }
         }
         Ok(paths)
+    }
+
+    /// Downloads the source of a package and returns upstream's archive, without Debian's changes.
+    pub(crate) fn download_source(&self, package: &str) -> Result<PathBuf> {
+        let dir = self.dir.join("sources");
+        fs_err::create_dir_all(&dir)?;
+        process::shown(
+            self.command("apt-get")
+                .args(["-q", "--download-only", "source", package])
+                .current_dir(&dir),
+        )
+        .with_context(|| {
+            format!("cannot download the source of {package}: check the network and the free space, then run the command again")
+        })?;
+        for entry in fs_err::read_dir(&dir)? {
+            let path = entry?.path();
+            if path.to_string_lossy().contains(".orig.tar.")
+                && path.extension() != Some("asc".as_ref())
+            {
+                return Ok(path);
+            }
+        }
+        bail!(
+            "the source of {package} has no archive of upstream in {}",
+            dir.display()
+        )
     }
 
     /// Installs packages (`name` or `name/suite`), shown to the person. `sudo` when we are not root.

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Error, Result};
-use qemu_tests::scenarios::Scenario;
+use qemu_tests::scenarios::{Scenario, WHOLE_SUITE};
 
 use crate::hygiene::{self, NO_WARNINGS};
 use crate::kernel;
@@ -24,7 +24,7 @@ const UNIT_NEEDS: [(&str, Need); 3] = [
 ];
 
 /// What a filter must contain for the tests that run only when they are asked for.
-const ON_REQUEST: &str = "newer_qemu";
+const ON_REQUEST: [&str; 2] = ["newer_qemu", WHOLE_SUITE];
 
 /// Runs the wanted tests. The exit code says whether all passed.
 pub(crate) fn run(
@@ -67,7 +67,8 @@ fn on_kernel(
     let tree_checks = hygiene::tree_check_names(filter);
     let mut scenarios = machines::wanted(filter);
     scenarios.retain(|scenario| {
-        let asked = filter.0.is_some_and(|text| text.contains(ON_REQUEST));
+        let mut words = ON_REQUEST.iter();
+        let asked = words.any(|word| filter.0.is_some_and(|text| text.contains(word)));
         let why = match scenario.why_on_request() {
             Some(why) if !asked => why,
             _ if scenario.needs_debian() && !rustix::process::geteuid().is_root() => {

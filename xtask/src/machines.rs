@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The tests that boot the built kernel under QEMU.
 
+mod needs;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use anyhow::{Context as _, Result};
-use qemu_tests::cryptsetups::Release;
-use qemu_tests::debian::Debian;
 use qemu_tests::is_late;
 use qemu_tests::scenarios::{self, Context, Scenario};
 
-use crate::deb::{self, Profile};
-use crate::debian;
 use crate::lock::{self, Lock};
 use crate::overlay;
 use crate::paths::Workspace;
 use crate::runner::{Filter, Outcome, Tally};
-use crate::unpacked::{self, BOCHS, GDB, NEWER_QEMU};
 
 /// Machines that run at the same time. Each may have several busy CPUs, so more would only make waits time out.
 const MACHINES: usize = 2;
@@ -27,11 +24,6 @@ pub(crate) fn wanted(filter: Filter<'_>) -> Vec<Scenario> {
         .into_iter()
         .filter(|scenario| filter.takes(&scenario.name))
         .collect()
-}
-
-/// Whether a scenario needs Bochs.
-fn is_in_bochs(scenario: &Scenario) -> bool {
-    scenario.name.starts_with(scenarios::BOCHS)
 }
 
 /// A boot image in a directory of its own, so that a build in another terminal does not change it in the middle.
@@ -99,14 +91,6 @@ fn copy(bzimage: &Path, dir: &Path) -> Result<PathBuf> {
     Ok(kernel)
 }
 
-/// A Debian system with our packages.
-fn debian(workspace: &Workspace, image: &Image, package: Option<&Path>) -> Result<Debian> {
-    let package = package.context("there is no package of the kernel to install")?;
-    let tools = deb::tools(workspace, Profile::Dev)?;
-    let dir = image.work_dir.join("debian");
-    debian::with_packages(workspace, &dir, &tools, package)
-}
-
 /// Runs the scenarios, each on a machine of its own. `package` is that of the kernel, for those that boot a Debian system with it. What a machine did
 /// not say in time on a host that emulates another one beside it is waited for once more, alone; it is told, and fails if it does not come then.
 pub(crate) fn run(
@@ -134,46 +118,7 @@ pub(crate) fn run(
             return;
         }
     };
-    // Scenarios fail without the programs that they need; the others still run.
-    let mut fetch = |wanted: fn(&Scenario) -> bool, packages, name| {
-        if !scenarios.iter().any(wanted) {
-            return None;
-        }
-        unpacked::programs(workspace, packages)
-            .map_err(|error| tally.record(name, Outcome::Failed(format!("{error:#}")), None))
-            .ok()
-    };
-    context.bochs = fetch(is_in_bochs, &BOCHS, "bochs::setup");
-    context.newer_qemu = fetch(
-        Scenario::is_in_newer_qemu,
-        &NEWER_QEMU,
-        "qemu::newer_qemu::setup",
-    );
-    context.gdb = fetch(Scenario::needs_gdb, &GDB, "qemu::setup_gdb");
-    if scenarios.iter().any(Scenario::needs_debian) {
-        context.debian = debian(workspace, image, package)
-            .map_err(|error| {
-                let why = Outcome::Failed(format!("{error:#}"));
-                tally.record("qemu::setup_debian", why, None);
-            })
-            .ok();
-    }
-    for release in Release::ALL {
-        let wants = |scenario: &Scenario| scenario.cryptsetup() == Some(release);
-        if !scenarios.iter().any(wants) {
-            continue;
-        }
-        let made = unpacked::programs(workspace, &unpacked::cryptsetup(release))
-            .and_then(|all| release.add_to(&context.initramfs, &all, &image.work_dir));
-        match made {
-            Ok(initramfs) => context.cryptsetups.push((release, initramfs)),
-            Err(error) => tally.record(
-                &format!("qemu::setup{}", release.mark().trim_end_matches('_')),
-                Outcome::Failed(format!("{error:#}")),
-                None,
-            ),
-        }
-    }
+    needs::add(&mut context, workspace, image, package, &scenarios, tally);
     eprintln!(
         "{} machines to boot, {MACHINES} at a time ...",
         scenarios.len()

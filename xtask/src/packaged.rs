@@ -61,11 +61,7 @@ pub(crate) fn run(workspace: &Workspace, filter: Filter<'_>, no_install: bool, t
 /// the kernel with what distributions turn on, without anything of the driver.
 ///
 /// The build begins as a copy of that kernel's: what differs is compiled.
-pub(crate) fn kernel(
-    workspace: &Workspace,
-    kernel: &Kernel,
-    no_install: bool,
-) -> Result<PathBuf> {
+pub(crate) fn kernel(workspace: &Workspace, kernel: &Kernel, no_install: bool) -> Result<PathBuf> {
     setup::ensure(workspace, Need::Packages, no_install)?;
     kernel.build_distribution(workspace)?;
     let like = kernel.source.distribution();

@@ -15,11 +15,20 @@ pub(crate) struct Mirror {
 impl Mirror {
     /// A one-line source entry for another suite of the same archive.
     pub(crate) fn line(&self, suite: &str) -> String {
+        self.entry("deb", suite)
+    }
+
+    /// The same for the sources of its packages.
+    pub(crate) fn source_line(&self, suite: &str) -> String {
+        self.entry("deb-src", suite)
+    }
+
+    fn entry(&self, kind: &str, suite: &str) -> String {
         let signed_by = self
             .signed_by
             .as_ref()
             .map_or_else(String::new, |key| format!("[signed-by={key}] "));
-        format!("deb {signed_by}{} {suite} main\n", self.uri)
+        format!("{kind} {signed_by}{} {suite} main\n", self.uri)
     }
 }
 

@@ -69,6 +69,14 @@ pub(super) fn command(config: &Config, ram: &Path, sockets: &Path, dir: &Path) -
         let path = escaped(&sockets.join("gdb"));
         arg("-gdb", format!("unix:{path},server=on,wait=off"));
     }
+    if let Some(socket) = &config.tpm {
+        arg(
+            "-chardev",
+            format!("socket,id=tpm,path={}", escaped(socket)),
+        );
+        arg("-tpmdev", "emulator,id=tpm,chardev=tpm".into());
+        arg("-device", "tpm-crb,tpmdev=tpm".into());
+    }
     for plugin in &config.plugins {
         arg("-plugin", plugin.clone());
     }

@@ -8,7 +8,7 @@ use super::lab::Lab;
 use super::{
     amnesia, bochs, boot, controls, cost, cpu_features, crash_dump, debian, ends, engines, gdb,
     guards, hotplug, kexec, kgdb, kvm, lifecycle, luks, machine, modes, owner, perf, probes, ram,
-    setkey, snapshots, storm, typing, volumes, watch,
+    recipes, second_factor, setkey, snapshots, storm, suite, typing, volumes, watch,
 };
 use super::{Scenario, BOCHS};
 
@@ -138,6 +138,12 @@ const IN_QEMU: &[Row] = &[
     ("amnesia::msr_home", amnesia::msr_home, &[2]),
     ("amnesia::msr_guards", amnesia::msr_guards, &[1]),
     ("amnesia::msr_refused", amnesia::msr_refused, &[2]),
+    ("amnesia::commands_cryptsetup_2_8", luks::commands::commands, &[2]),
+    ("amnesia::recipes", recipes::recipes, &[2]),
+    ("amnesia::second_factor", second_factor::tpm2, &[2]),
+    ("amnesia::cryptsetup_suite", suite::quick, &[2]),
+    ("amnesia::cryptsetup_suite_control", suite::control, &[2]),
+    ("amnesia::whole_cryptsetup_suite", suite::whole, &[2]),
 ];
 
 /// All scenarios.

@@ -8,7 +8,7 @@ use guest_init::protocol::Breakpoint;
 
 use super::lab::Lab;
 use crate::guest::Guest;
-use crate::machine::Machine;
+use crate::machine::{Config, Machine};
 
 /// `EBUSY`: the registers belong to somebody else.
 pub(super) const EBUSY: i32 = 16;
@@ -55,7 +55,13 @@ pub(super) fn expect(
 /// A machine with the driver off: a pass phrase is not asked for even with a slot.
 pub(super) fn start_off(lab: &mut Lab<'_>, option: &str) -> Result<(Machine, Guest)> {
     let mut config = lab.config();
-    config.cmdline = format!("{} {OFF} {option}", config.cmdline);
+    config.cmdline += &format!(" {option}");
+    start_off_with(lab, config)
+}
+
+/// The same with other things about the machine.
+pub(super) fn start_off_with(lab: &mut Lab<'_>, mut config: Config) -> Result<(Machine, Guest)> {
+    config.cmdline += &format!(" {OFF}");
     let mut machine = lab.start(&config)?;
     let guest = machine.guest()?;
     Ok((machine, guest))

@@ -25,6 +25,29 @@ pub fn create(path: &Path, bytes: u64) -> Result<PathBuf> {
     Ok(path.into())
 }
 
+/// Makes an empty disk image with one primary partition from its first MiB to its end, as USB sticks come.
+pub fn create_partitioned(path: &Path, bytes: u64) -> Result<PathBuf> {
+    const FIRST: u32 = 2048;
+    const LINUX: u8 = 0x83;
+    // Cylinders and heads that are too large to be told, for which everybody looks at the numbers of sectors.
+    const NO_GEOMETRY: [u8; 3] = [0xfe, 0xff, 0xff];
+    let sectors = u32::try_from(bytes / 512)? - FIRST;
+    let mut entry = vec![0];
+    entry.extend(NO_GEOMETRY);
+    entry.push(LINUX);
+    entry.extend(NO_GEOMETRY);
+    entry.extend(FIRST.to_le_bytes());
+    entry.extend(sectors.to_le_bytes());
+    let mut record = vec![0; 446];
+    record.extend(entry);
+    record.resize(510, 0);
+    record.extend([0x55, 0xaa]);
+    let mut file = fs::File::create(path)?;
+    file.write_all(&record)?;
+    file.set_len(bytes)?;
+    Ok(path.into())
+}
+
 /// Makes the image of a stick that holds a key or handle and nothing else.
 pub fn create_stick(path: &Path, key: &[u8]) -> Result<PathBuf> {
     let mut file = fs::File::create(path)?;

@@ -41,23 +41,28 @@ const BEFORE: u64 = 5100;
 const IN_STORM: u64 = 5200;
 
 pub(super) fn nmi_avx(lab: &mut Lab<'_>) -> Result<()> {
-    harmless(lab, Class::Avx, Vector::Nmi)
+    harmless(lab, Class::Avx, Vector::Nmi, Extent::Everything)
 }
 
 pub(super) fn nmi_aesni(lab: &mut Lab<'_>) -> Result<()> {
-    harmless(lab, Class::Aesni, Vector::Nmi)
+    harmless(lab, Class::Aesni, Vector::Nmi, Extent::Everything)
+}
+
+/// In the windows only.
+pub(super) fn nmi_in_windows(lab: &mut Lab<'_>) -> Result<()> {
+    harmless(lab, Class::Aesni, Vector::Nmi, Extent::Windows)
 }
 
 pub(super) fn nmi_ssse3(lab: &mut Lab<'_>) -> Result<()> {
-    harmless(lab, Class::Ssse3, Vector::Nmi)
+    harmless(lab, Class::Ssse3, Vector::Nmi, Extent::Everything)
 }
 
 pub(super) fn machine_check(lab: &mut Lab<'_>) -> Result<()> {
-    harmless(lab, Class::Aesni, Vector::MachineCheck)
+    harmless(lab, Class::Aesni, Vector::MachineCheck, Extent::Everything)
 }
 
 pub(super) fn debug(lab: &mut Lab<'_>) -> Result<()> {
-    harmless(lab, Class::Aesni, Vector::Debug)
+    harmless(lab, Class::Aesni, Vector::Debug, Extent::Everything)
 }
 
 /// What a storm interrupts.
@@ -69,12 +74,12 @@ enum Extent {
     Windows,
 }
 
-fn harmless(lab: &mut Lab<'_>, class: Class, vector: Vector) -> Result<()> {
+fn harmless(lab: &mut Lab<'_>, class: Class, vector: Vector, extent: Extent) -> Result<()> {
     let wanted = match vector {
         Vector::Nmi => lab.context.nmis_in_window,
         _ => Depth::Quick.nmis_in_window(),
     };
-    let outcome = storms(lab, class, vector, Extent::Everything, wanted)?;
+    let outcome = storms(lab, class, vector, extent, wanted)?;
     ensure!(
         outcome.leaks.is_empty(),
         "interrupts made the kernel store secrets, twice at the same instructions:\n    {}",

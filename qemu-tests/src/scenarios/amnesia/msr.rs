@@ -15,7 +15,7 @@ use crate::scenarios::hotplug::{expect_progress, set_online};
 use crate::scenarios::lab::{excerpt, Lab, VOLUME};
 use crate::scenarios::lifecycle::cpus::take_offline;
 use crate::scenarios::lifecycle::machine::{expect_quiet, lock, unlock_with};
-use crate::scenarios::{guards, owner};
+use crate::scenarios::{ends, guards, owner, storm, watch};
 use crate::volume::{disk, Volume, TRESOR};
 use crate::watch::Sight;
 
@@ -134,10 +134,32 @@ fn expect_owned(guest: &mut Guest, cpu: u32) -> Result<()> {
     Ok(())
 }
 
-/// NMI before each instruction of the window that takes S to the engines.
+/// Nothing of S at the end of a machine.
+pub(in crate::scenarios) fn msr_ends(lab: &mut Lab<'_>) -> Result<()> {
+    lab.home = Home::MachineCheck;
+    ends::reboot(lab).context("reboot")?;
+    ends::emergency_reboot(lab).context("emergency reboot")?;
+    ends::panic_that_reboots(lab).context("panic")
+}
+
+/// NMI and #MC before each instruction of the windows.
 pub(in crate::scenarios) fn msr_guards(lab: &mut Lab<'_>) -> Result<()> {
     lab.home = Home::MachineCheck;
-    guards::nmi_in_load(lab)
+    guards::nmi_in_load(lab).context("NMI in load")?;
+    guards::machine_check_in_load(lab).context("#MC in load")?;
+    guards::nmi_in_store(lab).context("NMI in store")
+}
+
+/// NMIs at every boundary of the windows, on both CPUs, with every store watched.
+pub(in crate::scenarios) fn msr_storm(lab: &mut Lab<'_>) -> Result<()> {
+    lab.home = Home::MachineCheck;
+    storm::nmi_in_windows(lab)
+}
+
+/// Every store from power-on on.
+pub(in crate::scenarios) fn msr_watched(lab: &mut Lab<'_>) -> Result<()> {
+    lab.home = Home::MachineCheck;
+    watch::avx(lab)
 }
 
 /// Performance counters, which QEMU does not have: no cipher, a clear reason, and breakpoints work. The same for a store that there is not.

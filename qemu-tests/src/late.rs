@@ -24,15 +24,20 @@ pub fn is_late(error: &Error) -> bool {
     error.downcast_ref::<Late>().is_some()
 }
 
+/// Such a failure, for tests of what is done about one.
+pub fn late(what: &str) -> Error {
+    Late(what.to_owned()).into()
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::{anyhow, Context, Result};
 
-    use super::{is_late, Late};
+    use super::{is_late, late};
 
     #[test]
     fn only_waiting_in_vain_is_late() {
-        let late: Result<()> = Err(Late("no answer".into()).into());
+        let late: Result<()> = Err(late("no answer"));
         assert!(is_late(&late.context("booting").unwrap_err()));
         assert!(!is_late(&anyhow!("no answer").context("booting")));
     }

@@ -38,5 +38,5 @@ pub mod volume;
 pub mod watch;
 pub mod watcher;
 
-pub use late::is_late;
+pub use late::{is_late, late};
 pub use ramscan::{scan, secrets};

@@ -2,18 +2,18 @@
 //! The tests that boot the built kernel under QEMU.
 
 mod needs;
+mod repeat;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
 
 use anyhow::{Context as _, Result};
-use qemu_tests::is_late;
 use qemu_tests::scenarios::{self, Context, Scenario};
 
 use crate::lock::{self, Lock};
 use crate::overlay;
 use crate::paths::Workspace;
 use crate::runner::{Filter, Outcome, Tally};
+use repeat::Repeats;
 
 /// Machines that run at the same time. Each may have several busy CPUs, so more would only make waits time out.
 const MACHINES: usize = 2;
@@ -127,29 +127,12 @@ pub(crate) fn run(
         .into_iter()
         .map(|scenario| (scenario.name.clone(), scenario))
         .collect();
-    let (alone, late) = (RwLock::new(()), Mutex::new(Vec::new()));
+    let repeats = Repeats::default();
     tally.run_parallel(MACHINES, tests, |name, scenario| {
-        let first = {
-            let _beside_others = alone.read().unwrap_or_else(PoisonError::into_inner);
-            scenario.run(&context)
-        };
-        match first {
-            Err(error) if is_late(&error) => {
-                let kept = keep(&scenario.dir(&context))?;
-                eprintln!(
-                    "{name} waited in vain; once more when no other machine runs. Its logs: {}\n{error:#}",
-                    kept.display()
-                );
-                late.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(name.to_owned());
-                let _alone = alone.write().unwrap_or_else(PoisonError::into_inner);
-                scenario.run(&context)
-            }
-            result => result,
-        }
+        let keep = || keep(&scenario.dir(&context));
+        repeats.run(name, keep, || scenario.run(&context))
     });
-    tally.repeated(late.into_inner().unwrap_or_else(PoisonError::into_inner));
+    tally.repeated(repeats.names());
 }
 
 /// Moves the logs of a first try away; returns where they are.

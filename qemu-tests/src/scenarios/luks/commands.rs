@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What stock cryptsetup can do with a volume whose key is a wrapped handle, one command after the other. The content is compared after
-//! each that could have changed it. `reencrypt` is in the scenario `adopt`.
+//! each that could have changed it. `reencrypt --resilience none` is in the scenario `adopt`.
 
 use anyhow::{ensure, Result};
 
@@ -14,6 +14,7 @@ use crate::volume::PAES;
 const SECOND: &str = "/tmp/second";
 const THIRD: &str = "/tmp/third";
 const SEED: u64 = 77;
+const BACKUP: [&str; 2] = ["--header-backup-file", "/tmp/header"];
 const MAPPED: &str = "/dev/mapper/vault2";
 
 pub(in crate::scenarios) fn commands(lab: &mut Lab<'_>) -> Result<()> {
@@ -31,6 +32,7 @@ pub(in crate::scenarios) fn commands(lab: &mut Lab<'_>) -> Result<()> {
     size(guest)?;
     suspend(lab, guest)?;
     close(guest)?;
+    reencrypt(guest)?;
     open(guest)?;
     guest.check(MAPPED, SEED, CONTENT)?;
     close(guest)
@@ -82,12 +84,35 @@ fn header(guest: &mut Guest) -> Result<()> {
     guest.run_ok(&["cryptsetup", "config", "--label", "vault", LUKS])?;
     let dump = guest.run_ok(&["cryptsetup", "luksDump", LUKS])?;
     ensure!(dump.contains("vault"), "no label:\n{dump}");
-    const FILE: [&str; 2] = ["--header-backup-file", "/tmp/header"];
-    guest.run_ok(&[&["cryptsetup", "luksHeaderBackup", LUKS][..], &FILE].concat())?;
+    guest.run_ok(&[&["cryptsetup", "luksHeaderBackup", LUKS][..], &BACKUP].concat())?;
     guest.run_ok(&["cryptsetup", "luksErase", "-q", LUKS])?;
     opens_with(guest, KEY_FILE[1], false)?;
-    guest.run_ok(&[&["cryptsetup", "luksHeaderRestore", "-q", LUKS][..], &FILE].concat())?;
+    restore(guest)
+}
+
+/// The header as it was when [`header`] saved it.
+fn restore(guest: &mut Guest) -> Result<()> {
+    guest.run_ok(
+        &[
+            &["cryptsetup", "luksHeaderRestore", "-q", LUKS][..],
+            &BACKUP,
+        ]
+        .concat(),
+    )?;
     opens_with(guest, KEY_FILE[1], true)
+}
+
+/// A new key would be random bytes, which are no handle. cryptsetup sees it too late: the header is marked by then, and restored.
+fn reencrypt(guest: &mut Guest) -> Result<()> {
+    let ended = cryptsetup(guest, &[&["reencrypt", LUKS][..], &CHEAP].concat())?;
+    ensure!(ended.status != 0, "reencrypt was not refused: {ended:?}");
+    let dump = guest.run_ok(&["cryptsetup", "luksDump", LUKS])?;
+    let opens = cryptsetup(guest, &["open", "--test-passphrase", LUKS])?;
+    println!("    after reencrypt: {ended:?}\n{dump}\n{opens:?}");
+    restore(guest)?;
+    let dump = guest.run_ok(&["cryptsetup", "luksDump", LUKS])?;
+    ensure!(!dump.contains("reencrypt"), "still marked:\n{dump}");
+    Ok(())
 }
 
 /// Smaller and as large as the disk again, while it is open.

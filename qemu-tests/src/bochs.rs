@@ -6,6 +6,7 @@
 //! and its initramfs come from a disk by way of the BIOS and GRUB. What a debugger of QEMU shows, registers and RAM, cannot be looked at here.
 
 mod disks;
+pub mod msrs;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
@@ -25,6 +26,7 @@ use crate::guest::Guest;
 use crate::machine::command::CMDLINE;
 use crate::machine::{self, Config};
 use crate::unpacked::Programs;
+use msrs::Msr;
 
 /// Bochs connects to its serial lines when it starts.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -32,6 +34,8 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const BOOT_LIMIT: Duration = Duration::from_secs(400);
 /// Instructions that make a second of the emulated machine. About what the emulator reaches, so that its clock goes roughly right.
 const INSTRUCTIONS_PER_SECOND: u32 = 50_000_000;
+/// File with further registers.
+const MSRS: &str = "msrs.def";
 /// The line to PID 1.
 const AGENT: &str = "ttyS1";
 
@@ -46,17 +50,19 @@ pub struct Bochs {
 
 impl Bochs {
     /// Starts it; its files and logs go to `dir`. Of `config` the CPU model is one of Bochs's (`bochs --help cpu`); there is one CPU, and
-    /// no disk.
-    pub fn start(programs: &Programs, config: &Config, dir: &Path) -> Result<Self> {
+    /// no disk. It has `msrs` besides its own registers.
+    pub fn start(programs: &Programs, config: &Config, msrs: &[Msr], dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir)?;
         ensure!(
             config.cpus == 1 && config.disks.is_empty() && config.plugins.is_empty(),
             "machines in Bochs have one CPU, no disk and no plugin"
         );
-        let cmdline = format!("{CMDLINE} {LINE_PARAMETER}{AGENT} {}", config.cmdline);
+        let home = config.home.parameter();
+        let cmdline = format!("{CMDLINE}{home} {LINE_PARAMETER}{AGENT} {}", config.cmdline);
         let (boot, files) = disks::make(programs, config, &cmdline, dir)?;
         let lines = [Line::new()?, Line::new()?];
         let text = settings(programs, config, &[boot, files], &lines, dir)?;
+        fs::write(dir.join(MSRS), msrs::table(msrs))?;
         let file = dir.join("bochsrc");
         fs::write(&file, text)?;
 
@@ -126,7 +132,7 @@ boot: disk
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path=\"{boot}\", mode=flat, cylinders=0
 ata0-slave: type=disk, path=\"{files}\", mode=flat, cylinders=0
-cpu: model={model}, count=1, ips={INSTRUCTIONS_PER_SECOND}, reset_on_triple_fault=0
+cpu: model={model}, count=1, ips={INSTRUCTIONS_PER_SECOND}, reset_on_triple_fault=0, msrs={msrs}
 clock: sync=none, time0=local
 com1: enabled=1, mode=socket-client, dev=127.0.0.1:{console}
 com2: enabled=1, mode=socket-client, dev=127.0.0.1:{agent}
@@ -141,6 +147,7 @@ info: action=ignore
         boot = boot.display(),
         files = files.display(),
         model = config.cpu_model,
+        msrs = dir.join(MSRS).display(),
         console = console.port()?,
         agent = agent.port()?,
         log = dir.join("bochs.log").display(),

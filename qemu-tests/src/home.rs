@@ -25,6 +25,10 @@ pub enum Home {
     DebugRegisters,
     /// ADDR and MISC of the machine-check banks 8 and 9.
     MachineCheck,
+    /// Performance counters of a CPU of Intel's, which QEMU does not have.
+    IntelCounters,
+    /// Those of AMD's.
+    AmdCounters,
 }
 
 impl Home {
@@ -33,6 +37,7 @@ impl Home {
         match self {
             Self::DebugRegisters => "",
             Self::MachineCheck => " tresor.store=msr:mce",
+            Self::IntelCounters | Self::AmdCounters => " tresor.store=msr",
         }
     }
 
@@ -41,6 +46,8 @@ impl Home {
         match self {
             Self::DebugRegisters => "_dr",
             Self::MachineCheck => "_mce",
+            Self::IntelCounters => "_intel",
+            Self::AmdCounters => "_amd",
         }
     }
 }

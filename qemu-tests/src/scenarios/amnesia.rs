@@ -27,7 +27,9 @@ use device::{calls, expect_errno, fresh, status, wrap};
 
 pub(super) use device::unwrap;
 
-pub(super) use msr::{msr_ends, msr_guards, msr_home, msr_refused, msr_storm, msr_watched};
+pub(super) use msr::{
+    msr_ends, msr_guards, msr_home, msr_refused, msr_sleep, msr_storm, msr_watched,
+};
 pub(super) use watched::watched;
 
 /// Where the data of the LUKS volume begins.

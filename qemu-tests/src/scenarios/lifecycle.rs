@@ -11,7 +11,7 @@ pub(super) mod sleep;
 pub(super) mod soak;
 pub(super) mod uevents;
 mod waiting;
-mod work;
+pub(super) mod work;
 
 use anyhow::{ensure, Result};
 use guest_init::protocol::LoadReport;

@@ -136,6 +136,7 @@ const IN_QEMU: &[Row] = &[
     ("debian::encrypted_root", debian::encrypted_root, &[2]),
     ("amnesia::commands", luks::commands::commands, &[2]),
     ("amnesia::msr_home", amnesia::msr_home, &[2]),
+    ("amnesia::msr_sleep", amnesia::msr_sleep, &[2]),
     ("amnesia::msr_ends", amnesia::msr_ends, &[2]),
     ("amnesia::msr_guards", amnesia::msr_guards, &[1]),
     ("amnesia::msr_storm", amnesia::msr_storm, &[2]),
@@ -171,6 +172,9 @@ pub fn all() -> Vec<Scenario> {
     in_bochs("avx512", bochs::avx512);
     in_bochs("avx512vl", bochs::avx512vl);
     in_bochs("vaes", bochs::vaes);
+    in_bochs("counters_intel", bochs::counters_intel);
+    in_bochs("counters_amd", bochs::counters_amd);
+    in_bochs("counters_too_narrow", bochs::counters_too_narrow);
     all
 }
 

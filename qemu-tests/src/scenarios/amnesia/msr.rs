@@ -7,6 +7,7 @@ use anyhow::{ensure, Context, Result};
 use guest_init::protocol::{Breakpoint, LoadReport, MsrAccess};
 use rustix::io::Errno;
 
+use crate::console::{ACCEPTED, WRONG};
 use crate::guest::Guest;
 use crate::home::{self, Home};
 use crate::machine::{Config, Machine};
@@ -15,7 +16,10 @@ use crate::scenarios::hotplug::{expect_progress, set_online};
 use crate::scenarios::lab::{excerpt, Lab, VOLUME};
 use crate::scenarios::lifecycle::cpus::take_offline;
 use crate::scenarios::lifecycle::machine::{expect_quiet, lock, unlock_with};
+use crate::scenarios::lifecycle::sleep::{answer, scan};
+use crate::scenarios::lifecycle::work::{Work, LOAD};
 use crate::scenarios::{ends, guards, owner, storm, watch};
+use crate::sleep::{self, Sleep};
 use crate::volume::{disk, Volume, TRESOR};
 use crate::watch::Sight;
 
@@ -140,6 +144,37 @@ pub(in crate::scenarios) fn msr_ends(lab: &mut Lab<'_>) -> Result<()> {
     ends::reboot(lab).context("reboot")?;
     ends::emergency_reboot(lab).context("emergency reboot")?;
     ends::panic_that_reboots(lab).context("panic")
+}
+
+/// Both kinds of sleep under verified I/O. The machine in S3 has no CPU whose banks QEMU could show and then go on: they are looked at when
+/// it has woken up and asks, and QEMU keeps them over that, so what was not wiped would be there.
+pub(in crate::scenarios) fn msr_sleep(lab: &mut Lab<'_>) -> Result<()> {
+    lab.home = Home::MachineCheck;
+    let mut config = lab.config();
+    sleep::prepare(&mut config);
+    let handle = lab.add_disks(&mut config, 64)?;
+    let secrets = lab.enrollment.secrets(&[&handle])?;
+    let (mut machine, mut guest) = lab.start_unlocked(&config)?;
+    let (work, mut progress) = Work::start(&mut guest, handle)?;
+    for how in [Sleep::ToIdle, Sleep::ToRam] {
+        sleep::fall_asleep(&mut machine, &mut guest, how)?;
+        let hits = scan(&mut machine, &secrets)?;
+        ensure!(
+            hits.is_empty(),
+            "secrets in the RAM of a sleeping machine: {hits:?}"
+        );
+        if how == Sleep::ToIdle {
+            lab.expect_no_secret(&mut machine)?;
+        }
+        sleep::wake(&mut machine, how)?;
+        answer(&mut machine, b"not the pass phrase", WRONG)?;
+        lab.expect_no_secret(&mut machine)?;
+        answer(&mut machine, lab.enrollment.pass_phrase(), ACCEPTED)?;
+        sleep::finish(&mut machine, &mut guest)?;
+        lab.expect_secret_everywhere(&mut machine)?;
+        progress = expect_progress(&mut guest, &progress, LOAD)?;
+    }
+    work.end(lab, &mut guest).map(drop)
 }
 
 /// NMI and #MC before each instruction of the windows.

@@ -219,6 +219,6 @@ pub(in super::super) fn expect_nothing_secret(
 }
 
 /// Searches all RAM. The CPUs of a sleeping machine do not write meanwhile.
-pub(super) fn scan(machine: &mut Machine, secrets: &Secrets) -> Result<Vec<Hit>> {
+pub(in super::super) fn scan(machine: &mut Machine, secrets: &Secrets) -> Result<Vec<Hit>> {
     Scanner::new(secrets.patterns()).scan_file(machine.ram())
 }

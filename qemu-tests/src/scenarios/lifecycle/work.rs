@@ -18,25 +18,28 @@ const FILES: Files = Files {
     seed: 1700,
 };
 /// Bytes of each file under verified I/O.
-pub(super) const LOAD: u64 = 1 << 20;
+pub(in super::super) const LOAD: u64 = 1 << 20;
 /// Bytes of what is not yet on the disk.
 const DIRTY: u64 = 3 << 20;
 /// A mounted volume under load.
-pub(super) struct Work {
+pub(in super::super) struct Work {
     volume: Volume,
     handle: Vec<u8>,
 }
 
 impl Work {
     /// Makes a file system on the lab's volume, which `handle` opens, writes files and starts verified I/O on two of them.
-    pub(super) fn start(guest: &mut Guest, handle: Vec<u8>) -> Result<(Self, LoadReport)> {
+    pub(in super::super) fn start(
+        guest: &mut Guest,
+        handle: Vec<u8>,
+    ) -> Result<(Self, LoadReport)> {
         let volume = Volume::new(TRESOR, handle.len(), SECTOR_SIZE);
         volume.open(guest)?;
         Self::start_on(guest, volume, handle, 2)
     }
 
     /// As [`Self::start`] on a volume that is open, with sectors of 512 bytes and as many files under verified I/O as said.
-    pub(super) fn start_on(
+    pub(in super::super) fn start_on(
         guest: &mut Guest,
         volume: Volume,
         handle: Vec<u8>,
@@ -57,7 +60,7 @@ impl Work {
     }
 
     /// Writes a file and leaves at least a part of it in RAM only.
-    pub(super) fn leave_dirty(guest: &mut Guest, seed: u64) -> Result<Dirty> {
+    pub(in super::super) fn leave_dirty(guest: &mut Guest, seed: u64) -> Result<Dirty> {
         guest.fill("/tmp/source", seed, DIRTY)?;
         let path = format!("{MOUNT_POINT}/dirty");
         guest.run_ok(&["busybox", "cp", "/tmp/source", &path])?;
@@ -71,7 +74,7 @@ impl Work {
     }
 
     /// Ends it: everything that was written is there, in the guest and in the image, and nobody complained.
-    pub(super) fn end(self, lab: &Lab<'_>, guest: &mut Guest) -> Result<LoadReport> {
+    pub(in super::super) fn end(self, lab: &Lab<'_>, guest: &mut Guest) -> Result<LoadReport> {
         let report = guest.stop_load()?;
         ensure!(report.errors == 0, "verified I/O failed: {report:?}");
         FILES.expect(guest)?;
@@ -86,14 +89,14 @@ impl Work {
 }
 
 /// A file of known content of which at least a part is not on the disk yet.
-pub(super) struct Dirty {
+pub(in super::super) struct Dirty {
     path: String,
     seed: u64,
 }
 
 impl Dirty {
     /// Writes what is missing, compares all of it as the disk has it, and removes it.
-    pub(super) fn expect(&self, guest: &mut Guest) -> Result<()> {
+    pub(in super::super) fn expect(&self, guest: &mut Guest) -> Result<()> {
         guest.run_ok(&["busybox", "sync"])?;
         guest.check(&self.path, self.seed, DIRTY)?;
         guest.run_ok(&["busybox", "rm", &self.path]).map(drop)

@@ -107,8 +107,17 @@ fn reencrypt(guest: &mut Guest) -> Result<()> {
     let ended = cryptsetup(guest, &[&["reencrypt", LUKS][..], &CHEAP].concat())?;
     ensure!(ended.status != 0, "reencrypt was not refused: {ended:?}");
     let dump = guest.run_ok(&["cryptsetup", "luksDump", LUKS])?;
+    ensure!(
+        dump.contains("online-reencrypt"),
+        "the header is not marked: the guide warns in vain\n{dump}"
+    );
     let opens = cryptsetup(guest, &["open", "--test-passphrase", LUKS])?;
-    println!("    after reencrypt: {ended:?}\n{dump}\n{opens:?}");
+    let whole = cryptsetup(guest, &["open", LUKS, "vault2"])?;
+    println!("    after reencrypt: {ended:?}\n{opens:?}\n{whole:?}");
+    if whole.status == 0 {
+        guest.check(MAPPED, SEED, CONTENT)?;
+        close(guest)?;
+    }
     restore(guest)?;
     let dump = guest.run_ok(&["cryptsetup", "luksDump", LUKS])?;
     ensure!(!dump.contains("reencrypt"), "still marked:\n{dump}");

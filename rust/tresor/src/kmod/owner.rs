@@ -40,11 +40,12 @@ pub(crate) fn check() -> Result {
     Ok(())
 }
 
-/// Whether they are ours, now. Context: any.
+/// Whether any registers are ours, now: those, or the ones of another store. Context: any.
 #[cfg(CONFIG_PM_SLEEP)]
 pub(crate) fn is_here() -> bool {
     // SAFETY: After the boot nobody writes it.
-    unsafe { (&raw const bindings::x86_debug_regs_owned).read_volatile() }
+    let owned = unsafe { (&raw const bindings::x86_debug_regs_owned).read_volatile() };
+    owned || store::is_elsewhere()
 }
 
 /// Leaves the registers to breakpoints: there is no cipher, and so never a secret.

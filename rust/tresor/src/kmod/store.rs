@@ -71,9 +71,9 @@ pub(crate) fn prepare() -> Result {
         pr_warn!("store: machine-check banks are for tests in emulators only\n");
     } else {
         pr_warn!(
-            "store: performance counters have been tried on a model only, never on a real CPU; one \
-             that loses a bit makes what is written afterwards unreadable: only for data that you \
-             can lose\n"
+            "store: performance counters have been tried in an emulator only, never on a real CPU; \
+             one that loses a bit makes what is written afterwards unreadable: only for data that \
+             you can lose\n"
         );
     }
     Ok(())
@@ -86,10 +86,21 @@ pub(crate) fn give_back() {
     set_home(Home::DebugRegisters);
 }
 
+/// The number of the home. Context: any.
+fn home() -> u32 {
+    // SAFETY: A word that changes only in the initcall.
+    unsafe { (&raw const bindings::tresor_home).read_volatile() }
+}
+
+/// Whether the home is another one than the debug registers. Context: any.
+#[cfg(CONFIG_PM_SLEEP)]
+pub(crate) fn is_elsewhere() -> bool {
+    home() != Home::DebugRegisters as u32
+}
+
 /// The registers of the home, in words. Context: any.
 pub(crate) fn name() -> &'static str {
-    // SAFETY: A word that changes only in the initcall.
-    match unsafe { (&raw const bindings::tresor_home).read_volatile() } {
+    match home() {
         number if number == Home::DebugRegisters as u32 => Home::DebugRegisters.name(),
         number if number == Home::MachineCheck as u32 => Home::MachineCheck.name(),
         _ => Home::Intel.name(),

@@ -27,8 +27,6 @@ pub enum Home {
     MachineCheck,
     /// Performance counters of a CPU of Intel's, which QEMU does not have.
     IntelCounters,
-    /// Those of AMD's.
-    AmdCounters,
 }
 
 impl Home {
@@ -37,7 +35,7 @@ impl Home {
         match self {
             Self::DebugRegisters => "",
             Self::MachineCheck => " tresor.store=msr:mce",
-            Self::IntelCounters | Self::AmdCounters => " tresor.store=msr",
+            Self::IntelCounters => " tresor.store=msr",
         }
     }
 
@@ -47,7 +45,6 @@ impl Home {
             Self::DebugRegisters => "_dr",
             Self::MachineCheck => "_mce",
             Self::IntelCounters => "_intel",
-            Self::AmdCounters => "_amd",
         }
     }
 }

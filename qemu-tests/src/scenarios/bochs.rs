@@ -33,7 +33,7 @@ const FILE: &str = "/tmp/volume";
 const DEVICE: &str = "/dev/loop0";
 const HANDLE: &str = "/tmp/handle";
 
-pub(super) use counters::{counters_amd, counters_intel, counters_too_narrow};
+pub(super) use counters::{intel, too_narrow};
 
 pub(super) fn avx512(lab: &mut Lab<'_>) -> Result<()> {
     volume_of(lab, Class::Avx512)

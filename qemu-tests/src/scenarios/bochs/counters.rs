@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! S in performance counters. Bochs's do not count; they keep what is written to them, as stopped ones of a real CPU do.
+//! S in performance counters of Intel's. Bochs's do not count; they keep what is written to them, as stopped ones of a real CPU do. AMD's
+//! have numbers that Bochs 3.0 takes for no register.
 
 use std::ops::RangeInclusive;
 
@@ -8,7 +9,7 @@ use anyhow::{ensure, Context as _, Result};
 use guest_init::protocol::MsrAccess;
 use rustix::io::Errno;
 
-use super::{start, unlocked, volumes, PATIENCE};
+use super::{start, unlocked, volumes, CPU_MODEL, PATIENCE};
 use crate::bochs::msrs::Msr;
 use crate::guest::Guest;
 use crate::home::Home;
@@ -16,9 +17,8 @@ use crate::machine::Config;
 use crate::scenarios::lab::{excerpt, Lab};
 
 /// IA32_A_PMC0 to 7, the counters of the CPU `tigerlake` under the names that take all their bits (CPUID leaf 10: eight of 48 bits).
-const INTEL: RangeInclusive<u32> = 0x4c1..=0x4c8;
-/// PERF_CTL0 and PERF_CTR0 to PERF_CTL5 and PERF_CTR5 of AMD's CPUs (APM Vol. 2, 13.2).
-const AMD: RangeInclusive<u32> = 0xc001_0200..=0xc001_020b;
+const COUNTERS: RangeInclusive<u32> = 0x4c1..=0x4c8;
+/// Bits of each.
 const WIDTH: u32 = 48;
 /// A register that is nobody's.
 const OTHER: u32 = 0x2c;
@@ -29,30 +29,15 @@ const MARK: u64 = 0x0bad_cafe_1234_5678;
 const TAKEN: &str = "tresor: store: performance counters, checked on each CPU";
 const TOO_FEW: &str = "has too few performance counters: no cipher";
 
-pub(in super::super) fn counters_intel(lab: &mut Lab<'_>) -> Result<()> {
-    whole(lab, Home::IntelCounters)
-}
-
-pub(in super::super) fn counters_amd(lab: &mut Lab<'_>) -> Result<()> {
-    whole(lab, Home::AmdCounters)
-}
-
-fn model(home: Home) -> (&'static str, RangeInclusive<u32>) {
-    match home {
-        Home::AmdCounters => ("ryzen", AMD),
-        _ => ("tigerlake", INTEL),
-    }
-}
-
 fn config(lab: &Lab<'_>) -> Config {
     Config {
-        cpu_model: model(lab.home).0.into(),
+        cpu_model: CPU_MODEL.into(),
         ..lab.config()
     }
 }
 
 /// The counters, each with `stuck` bits, and another register.
-fn msrs(home: Home, stuck: u64) -> Vec<Msr> {
+fn msrs(stuck: u64) -> Vec<Msr> {
     let counter = |number| Msr {
         number,
         width: WIDTH,
@@ -63,13 +48,13 @@ fn msrs(home: Home, stuck: u64) -> Vec<Msr> {
         width: 64,
         stuck: 0,
     };
-    model(home).1.map(counter).chain([other]).collect()
+    COUNTERS.map(counter).chain([other]).collect()
 }
 
 /// The prompt, volumes with the ciphertext that S makes, and nobody else gets at the registers.
-fn whole(lab: &mut Lab<'_>, home: Home) -> Result<()> {
-    lab.home = home;
-    let (_machine, mut guest) = unlocked(lab, &config(lab), &msrs(home, 0))?;
+pub(in super::super) fn intel(lab: &mut Lab<'_>) -> Result<()> {
+    lab.home = Home::IntelCounters;
+    let (_machine, mut guest) = unlocked(lab, &config(lab), &msrs(0))?;
     let log = guest.dmesg()?;
     ensure!(
         log.contains(TAKEN),
@@ -77,7 +62,7 @@ fn whole(lab: &mut Lab<'_>, home: Home) -> Result<()> {
         excerpt(&log)
     );
     volumes(lab, &mut guest)?;
-    for msr in model(home).1 {
+    for msr in COUNTERS {
         for how in [MsrAccess::Read, MsrAccess::ReadByCall, MsrAccess::Write(0)] {
             let (errno, _) = guest.access_msr(0, msr, how)?;
             ensure!(
@@ -105,10 +90,10 @@ fn control(guest: &mut Guest) -> Result<()> {
 }
 
 /// Counters that lose one bit: the store is refused, and there is no cipher.
-pub(in super::super) fn counters_too_narrow(lab: &mut Lab<'_>) -> Result<()> {
+pub(in super::super) fn too_narrow(lab: &mut Lab<'_>) -> Result<()> {
     lab.home = Home::IntelCounters;
     let stuck = 1 << (WIDTH - 1);
-    let mut machine = start(lab, &config(lab), &msrs(lab.home, stuck))?;
+    let mut machine = start(lab, &config(lab), &msrs(stuck))?;
     machine
         .console
         .wait_for("not asking for a pass phrase", PATIENCE)

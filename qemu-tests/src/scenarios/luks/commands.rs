@@ -49,8 +49,10 @@ fn look(guest: &mut Guest) -> Result<()> {
     }
     open(guest)?;
     let status = guest.run_ok(&["cryptsetup", "status", "vault2"])?;
+    // cryptsetup 2.8 puts units in brackets.
+    let plain = status.replace(['[', ']'], "");
     for line in ["cipher:  paes-xts-plain64", "keysize: 1024 bits"] {
-        ensure!(status.contains(line), "status has no `{line}`:\n{status}");
+        ensure!(plain.contains(line), "status has no `{line}`:\n{status}");
     }
     let twice = cryptsetup(guest, &["open", LUKS, "vault2"])?;
     ensure!(twice.status == 5, "opened twice: {twice:?}");
@@ -111,13 +113,10 @@ fn reencrypt(guest: &mut Guest) -> Result<()> {
         dump.contains("online-reencrypt"),
         "the header is not marked: the guide warns in vain\n{dump}"
     );
-    let opens = cryptsetup(guest, &["open", "--test-passphrase", LUKS])?;
-    let whole = cryptsetup(guest, &["open", LUKS, "vault2"])?;
-    println!("    after reencrypt: {ended:?}\n{opens:?}\n{whole:?}");
-    if whole.status == 0 {
-        guest.check(MAPPED, SEED, CONTENT)?;
-        close(guest)?;
-    }
+    // It opens all the same.
+    open(guest)?;
+    guest.check(MAPPED, SEED, CONTENT)?;
+    close(guest)?;
     restore(guest)?;
     let dump = guest.run_ok(&["cryptsetup", "luksDump", LUKS])?;
     ensure!(!dump.contains("reencrypt"), "still marked:\n{dump}");

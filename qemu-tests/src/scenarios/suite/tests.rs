@@ -150,7 +150,7 @@ const ALL_MODES: Test = Test {
 
 /// On a loop device in place of one that the module `scsi_debug` makes.
 const KEYRING: Test = Test {
-    change: "s#^add_device .*#truncate -s 8M disk; DEV=$(losetup -f --show disk)#",
+    change: "s#^add_device .*#truncate -s 16M disk; DEV=$(losetup -f --show disk)#",
     ..Test::new("keyring-compat-test", 240)
 };
 

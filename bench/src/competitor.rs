@@ -19,6 +19,8 @@ mod openssl;
 mod rust_crypto;
 mod tresor_way;
 
+pub(crate) use kernel::library as kernel_library;
+
 /// Data units to be encrypted or decrypted.
 #[derive(Debug)]
 pub struct Request<'a> {

@@ -2,11 +2,12 @@
 //! The kernel's own engines, assembled from a kernel tree when the measurement starts and called as its glue code calls them.
 
 use std::ffi::c_int;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
 use libloading::Library;
+use tempfile::TempDir;
 
 use super::{plain64, Competitor, Kind, Refused, Request, Roster};
 use crate::workload::Direction;
@@ -129,8 +130,15 @@ pub(super) fn join(roster: &mut Roster, key: &[u8], tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes a shared library of the kernel's files and opens it for the life of the process.
-fn assemble(tree: &Path) -> Result<&'static Library> {
+/// A shared library of the kernel's files, which is removed when this is dropped.
+pub(crate) struct Assembled {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    _dir: TempDir,
+}
+
+/// Makes a shared library of the kernel's files.
+pub(crate) fn library(tree: &Path) -> Result<Assembled> {
     let dir = tempfile::tempdir().context("no place for the kernel's engines")?;
     let path = dir.path().join("kernel-xts.so");
     let mut cc = Command::new("cc");
@@ -150,9 +158,15 @@ fn assemble(tree: &Path) -> Result<&'static Library> {
             String::from_utf8_lossy(&out.stderr)
         );
     }
+    Ok(Assembled { path, _dir: dir })
+}
+
+/// Opens such a library for the life of the process.
+fn assemble(tree: &Path) -> Result<&'static Library> {
+    let file = library(tree)?;
     // SAFETY: the library has no initialisation.
-    let library = unsafe { Library::new(&path) }
-        .with_context(|| format!("cannot open {}", path.display()))?;
+    let library = unsafe { Library::new(&file.path) }
+        .with_context(|| format!("cannot open {}", file.path.display()))?;
     Ok(Box::leak(Box::new(library)))
 }
 

@@ -54,6 +54,26 @@ impl Bar {
         Self::new("tresor-avx512", TRESOR_WAY, Workload::of(1, 4096), 45.0),
     ];
 
+    /// The class of our engine.
+    pub fn class(self) -> &'static str {
+        self.engine.trim_start_matches("tresor-")
+    }
+
+    /// To whom it is compared.
+    pub fn baseline(self) -> &'static str {
+        self.baseline
+    }
+
+    /// What is asked of both.
+    pub fn workload(self) -> Workload {
+        self.workload
+    }
+
+    /// The ratio that was asked for.
+    pub fn at_least(self) -> f64 {
+        self.at_least
+    }
+
     /// What was measured.
     pub fn judge(self, results: &Results) -> Judged {
         let ratio = |direction, mode| {

@@ -5,9 +5,11 @@
 //! * [`workload`]: what is asked of them, and with which fences.
 //! * [`check`]: all of them must agree on every workload before anything is timed.
 //! * [`measure`] with [`clock`] and [`machine`]: the timing.
+//! * [`bounds`]: how fast the engines could be at best.
 //! * [`results`], [`bars`], [`report`]: ratios, the figures that were asked for, and the table, JSON and SVG.
 
 pub mod bars;
+pub mod bounds;
 pub mod check;
 pub mod clock;
 pub mod competitor;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bench::bounds::table;
 use bench::check;
 use bench::competitor::Roster;
 use bench::machine::{self, Machine};
@@ -40,6 +41,9 @@ struct Options {
     /// XTS-AES-128 instead of XTS-AES-256.
     #[arg(long)]
     aes128: bool,
+    /// Measure nothing: calculate how fast the engines could be at best, for every core that is known.
+    #[arg(long, requires = "kernel_tree", conflicts_with_all = ["json", "svg", "quick", "aes128"])]
+    bounds: bool,
 }
 
 fn main() -> ExitCode {
@@ -53,6 +57,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    if let (true, Some(tree)) = (options.bounds, &options.kernel_tree) {
+        print!("{}", table::text(tree)?);
+        return Ok(());
+    }
     machine::stay_on_this_cpu()?;
     let variant = if options.aes128 {
         Variant::Aes128

@@ -36,8 +36,11 @@ pub(crate) struct Options {
     /// The kernel source tree whose engines are the baseline, instead of Debian's; it is only read.
     #[arg(long, value_name = "DIR")]
     kernel_src: Option<PathBuf>,
+    /// Measure nothing: calculate how fast the engines could be at best, on every core that is known, and whether the bars can be met.
+    #[arg(long, conflicts_with_all = ["json", "svg", "quick", "aes128"])]
+    bounds: bool,
     /// Count instructions in the built kernel under QEMU instead: driver, crypto API and dm-crypt, with and without batching.
-    #[arg(long, conflicts_with_all = ["svg", "quick", "aes128", "kernel_src"])]
+    #[arg(long, conflicts_with_all = ["svg", "quick", "aes128", "kernel_src", "bounds"])]
     kernel: bool,
 }
 
@@ -75,14 +78,23 @@ pub(crate) fn run(workspace: &Workspace, options: &Options, no_install: bool) ->
     cargo
         .args(["run", "--quiet", "--release", "--manifest-path"])
         .arg(workspace.root.join("bench/Cargo.toml"))
-        .args(["--features", "aws-lc", "--", "--kernel-tree"])
+        .args(if options.bounds {
+            [].as_slice()
+        } else {
+            &["--features", "aws-lc"]
+        })
+        .args(["--", "--kernel-tree"])
         .arg(tree);
     for (option, file) in [("--json", &options.json), ("--svg", &options.svg)] {
         if let Some(file) = file {
             cargo.arg(option).arg(file);
         }
     }
-    for (option, given) in [("--quick", options.quick), ("--aes128", options.aes128)] {
+    for (option, given) in [
+        ("--quick", options.quick),
+        ("--aes128", options.aes128),
+        ("--bounds", options.bounds),
+    ] {
         if given {
             cargo.arg(option);
         }

@@ -26,6 +26,9 @@ pub const KEY_FILE: &str = "/etc/tresor/root.key";
 /// The slots, which the hook copies into the initramfs.
 pub const SLOT_FILE: &str = "/etc/tresor/slots";
 
+/// Where dracut leaves its initramfs.
+pub const DRACUT_IMAGE: &str = "/boot/dracut.img";
+
 /// The system.
 #[derive(Debug, Clone)]
 pub struct Debian {
@@ -33,6 +36,8 @@ pub struct Debian {
     pub kernel: PathBuf,
     /// The initramfs that the system has made for it.
     pub initramfs: PathBuf,
+    /// Another one, made by dracut.
+    pub dracut: PathBuf,
     /// Image of the root file system.
     pub root: PathBuf,
     /// Its directory, from which the image was made.
@@ -45,6 +50,7 @@ impl Debian {
         Ok(Self {
             kernel: in_boot(tree, "vmlinuz-")?,
             initramfs: in_boot(tree, "initrd.img-")?,
+            dracut: tree.join(DRACUT_IMAGE.trim_start_matches('/')),
             root: root.into(),
             tree: tree.into(),
         })

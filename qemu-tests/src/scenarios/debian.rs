@@ -51,6 +51,11 @@ pub(super) fn encrypted_root(lab: &mut Lab<'_>) -> Result<()> {
     kernel_asks(lab, &asked_by_kernel, &secrets).context("asked by the kernel")?;
     let asked_in_initramfs = config(lab, "");
     initramfs_asks(lab, &asked_in_initramfs, &secrets).context("asked in the initramfs")?;
+    let made_by_dracut = Config {
+        initramfs: debian.dracut.clone(),
+        ..asked_in_initramfs.clone()
+    };
+    dracut_asks(lab, &made_by_dracut, &secrets).context("asked in dracut's initramfs")?;
     failures::no_good_slot(lab, &asked_in_initramfs)?;
     failures::damaged_on_command_line(lab, &asked_in_initramfs)
 }
@@ -116,6 +121,22 @@ fn initramfs_asks(lab: &mut Lab<'_>, config: &Config, secrets: &Secrets) -> Resu
     power_off(lab, machine)
 }
 
+/// The same in an initramfs of dracut's, in which systemd opens the volume.
+fn dracut_asks(lab: &mut Lab<'_>, config: &Config, secrets: &Secrets) -> Result<()> {
+    let mut machine = lab.start(config)?;
+    prompt_of_hook(&mut machine)?;
+    machine.console.type_line(b"not the pass phrase")?;
+    machine.console.wait_for("wrong pass phrase", PATIENCE)?;
+    prompt_of_hook(&mut machine)?;
+    machine.console.type_line(PASS_PHRASE.as_bytes())?;
+    machine.console.wait_for(UNLOCKED, PATIENCE)?;
+    let mut shell = Shell::log_in(&mut machine)?;
+    expect_root_on_volume(&mut shell)?;
+    shell.ok("sha256sum -c /srv/sum")?;
+    Sight::of(&mut machine, secrets)?.expect_nothing_in_ram()?;
+    power_off(lab, machine)
+}
+
 /// Waits for the prompt of our script in the initramfs; returns what stood before it.
 fn prompt_of_hook(machine: &mut Machine) -> Result<String> {
     machine.console.wait_for(PROMPT, BOOT_LIMIT)
@@ -154,7 +175,6 @@ fn sleeps_and_wakes(lab: &Lab<'_>, machine: &mut Machine, secrets: &Secrets) -> 
     answer(machine, b"not the pass phrase", WRONG)?;
     answer(machine, PASS_PHRASE.as_bytes(), ACCEPTED)?;
     machine.console.wait_for("suspend exit", PATIENCE)?;
-    Shell::of(machine).end()?;
     lab.expect_secret_everywhere(machine)
 }
 

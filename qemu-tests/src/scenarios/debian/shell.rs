@@ -2,6 +2,7 @@
 
 //! A person at the serial line of a Debian system: logs in and types commands.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{ensure, Context as _, Result};
@@ -15,9 +16,9 @@ use crate::machine::Machine;
 const LIMIT: Duration = Duration::from_secs(120);
 /// What the shell prints before it reads a command.
 const READY: &str = "# ";
-/// Printed behind the output of each command, before its exit code. In the command itself, which the terminal shows, it is cut in two.
-const END: &str = "[ended ";
-const END_TYPED: &str = r#"echo "[end""ed $?]""#;
+
+/// How many commands were typed, in any machine: each has an end of its own.
+static TYPED: AtomicU32 = AtomicU32::new(0);
 
 /// The shell of root.
 pub(super) struct Shell<'a> {
@@ -48,22 +49,21 @@ impl<'a> Shell<'a> {
 
     /// Runs a command that must succeed and returns what it printed, among it what the kernel logged meanwhile.
     pub(super) fn ok(&mut self, command: &str) -> Result<String> {
-        self.begin(command)?;
-        self.end().with_context(|| format!("`{command}`"))
-    }
-
-    /// Types a command. [`Self::end`] waits for its end.
-    pub(super) fn begin(&mut self, command: &str) -> Result<()> {
-        let line = format!("{{ {command}; }} 2>&1; {END_TYPED}");
-        self.machine.console.type_line(line.as_bytes())
-    }
-
-    /// Waits for the end of the command that was typed last, which must succeed.
-    pub(super) fn end(&mut self) -> Result<String> {
+        let number = TYPED.fetch_add(1, Ordering::Relaxed);
+        // The terminal shows what is typed: what is printed at the end is cut in two there.
+        self.begin(&format!("{command}; echo \"[end\"\"ed {number}: $?]\""))?;
         let console = &mut self.machine.console;
-        let said = console.wait_for(END, LIMIT)?;
-        let status = console.wait_for("]", LIMIT)?;
-        ensure!(status == "0", "it ended with {status}: {said}");
+        let ended = console
+            .wait_for(&format!("[ended {number}: "), LIMIT)
+            .and_then(|said| Ok((said, console.wait_for("]", LIMIT)?)));
+        let (said, status) = ended.with_context(|| format!("`{command}`"))?;
+        ensure!(status == "0", "`{command}` ended with {status}: {said}");
         Ok(said)
+    }
+
+    /// Types a command, of whose end nobody knows.
+    pub(super) fn begin(&mut self, command: &str) -> Result<()> {
+        let line = format!("{{ {command}; }} 2>&1");
+        self.machine.console.type_line(line.as_bytes())
     }
 }

@@ -24,6 +24,7 @@ mod list;
 mod luks;
 mod machine;
 mod modes;
+mod on_request;
 mod owner;
 mod perf;
 mod probes;
@@ -46,6 +47,7 @@ use anyhow::{ensure, Context as _, Result};
 
 pub use self::lifecycle::soak::{soak, Done, Until};
 pub use self::list::all;
+pub use self::on_request::OnRequest;
 pub(crate) use self::watch::controls::CHANNELS as STORING_CHANNELS;
 use crate::cryptsetups::Release;
 use crate::debian::Debian;
@@ -159,17 +161,6 @@ impl Scenario {
         self.name.starts_with(NEWER_QEMU)
     }
 
-    /// Why it runs only when it is asked for, or in the long run of the proof; none for most.
-    pub fn why_on_request(&self) -> Option<&'static str> {
-        if self.is_in_newer_qemu() {
-            Some("needs QEMU 11.1, a download: `cargo xtask test qemu::newer_qemu`, or `prove --full`")
-        } else if self.name.contains(WHOLE_SUITE) {
-            Some("takes half an hour: `cargo xtask test whole_cryptsetup_suite`")
-        } else {
-            None
-        }
-    }
-
     /// Whether its machine has a TPM.
     pub fn needs_tpm(&self) -> bool {
         self.name.contains("second_factor")
@@ -253,9 +244,6 @@ const ON_DISTRIBUTION: &[&str] = &[
 
 /// The live patch of that kernel, beside its image here and in the driver's directory in its build.
 pub const LIVEPATCH_MODULE: &str = "livepatch-test.ko";
-
-/// Part of the names of the scenarios with all of cryptsetup's own tests that can run here.
-pub const WHOLE_SUITE: &str = "whole_cryptsetup_suite";
 
 /// Beginning of the names of the scenarios in Bochs.
 pub const BOCHS: &str = "bochs::";

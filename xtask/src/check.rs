@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Error, Result};
-use qemu_tests::scenarios::{Scenario, WHOLE_SUITE};
+use qemu_tests::scenarios::{OnRequest, Scenario};
 
 use crate::hygiene::{self, NO_WARNINGS};
 use crate::kernel;
@@ -22,9 +22,6 @@ const UNIT_NEEDS: [(&str, Need); 3] = [
     ("unit::tresorctl::", Need::Tresorctl),
     ("unit::qemu-tests::", Need::Harness),
 ];
-
-/// What a filter must contain for the tests that run only when they are asked for.
-const ON_REQUEST: [&str; 2] = ["newer_qemu", WHOLE_SUITE];
 
 /// Runs the wanted tests. The exit code says whether all passed.
 pub(crate) fn run(
@@ -67,10 +64,9 @@ fn on_kernel(
     let tree_checks = hygiene::tree_check_names(filter);
     let mut scenarios = machines::wanted(filter);
     scenarios.retain(|scenario| {
-        let mut words = ON_REQUEST.iter();
-        let asked = words.any(|word| filter.0.is_some_and(|text| text.contains(word)));
-        let why = match scenario.why_on_request() {
-            Some(why) if !asked => why,
+        let asked = |some: &OnRequest| filter.0.is_some_and(|text| some.is_asked_for(text));
+        let why = match scenario.on_request() {
+            Some(some) if !asked(some) => some.why,
             _ if scenario.needs_debian() && !rustix::process::geteuid().is_root() => {
                 "only root can make a Debian system to boot"
             }

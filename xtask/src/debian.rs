@@ -19,7 +19,7 @@ use crate::process;
 use crate::progress::Progress;
 
 /// What it has beside the packages without which Debian is none.
-const INCLUDED: &str = "initramfs-tools,cryptsetup-initramfs,dracut-core,systemd-sysv";
+const INCLUDED: &str = "initramfs-tools,cryptsetup-initramfs,dracut-core,plymouth,systemd-sysv";
 /// PBKDF2 iterations of its slots: a machine under TCG takes about a second for them. Far too few for a real one.
 const ITERATIONS: &str = "2000";
 /// Bytes that the root file system has beside its files, at least.
@@ -27,7 +27,7 @@ const ROOM: u64 = 96 << 20;
 
 /// A small Debian system of the machine's own release, made once.
 pub(crate) fn base(workspace: &Workspace) -> Result<PathBuf> {
-    let dir = workspace.target.join("deb/debian");
+    let dir = workspace.target.join("deb/debian-plymouth");
     if !dir.exists() {
         eprintln!(
             "making a small Debian system in {} (once, about a minute, 260 MB) ...",
@@ -145,6 +145,8 @@ fn configure(tree: &Path) -> Result<()> {
     let key = format!("umask 077 && dd if=/dev/urandom of={KEY_FILE} bs=32 count=1");
     inside(tree, &["sh", "-c", &key])?;
     inside(tree, &["systemd-machine-id-setup"])?;
+    // It looks for what LVM does not have here, for a minute in an emulated machine.
+    inside(tree, &["systemctl", "mask", "e2scrub_reap.service"])?;
     inside_with_input(tree, &["chpasswd"], &format!("root:{ROOT_PASSWORD}\n"))
 }
 

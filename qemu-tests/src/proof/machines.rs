@@ -96,7 +96,7 @@ impl Machines {
         });
         let mut seen = BTreeSet::new();
         all.retain(|scenario| {
-            let quick = scenario.why_on_request().is_none();
+            let quick = scenario.on_request().is_none();
             depth == Depth::Full || quick && seen.insert(without_cpus(&scenario.name).to_owned())
         });
         all
@@ -171,8 +171,8 @@ impl Method for Machines {
         let context = &context;
         let mut skipped = Vec::new();
         for scenario in self.scenarios(Depth::Full) {
-            if let (Some(why), Depth::Quick) = (scenario.why_on_request(), setting.depth) {
-                skipped.push(format!("{}: {why}", scenario.name));
+            if let (Some(some), Depth::Quick) = (scenario.on_request(), setting.depth) {
+                skipped.push(format!("{}: {}", scenario.name, some.why));
             }
         }
         let mut scenarios = self.scenarios(setting.depth);

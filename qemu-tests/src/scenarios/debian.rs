@@ -6,6 +6,7 @@ mod failures;
 mod install;
 mod shell;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{ensure, Context as _, Result};
@@ -13,7 +14,7 @@ use anyhow::{ensure, Context as _, Result};
 use super::lab::{Lab, PATIENCE};
 use super::lifecycle::sleep::{answer, expect_nothing_secret};
 use crate::console::{ACCEPTED, PROMPT, WRONG};
-use crate::debian::{PASS_PHRASE, STRETCHED_PASS_PHRASE, VOLUME};
+use crate::debian::{Debian, PASS_PHRASE, STRETCHED_PASS_PHRASE, VOLUME};
 use crate::machine::{Config, Machine};
 use crate::secrets::{Family, Secrets};
 use crate::sleep::{self, Sleep};
@@ -30,34 +31,69 @@ const UNLOCKED: &str = "Unlocked: the key is in the registers of";
 /// How cryptsetup of the initramfs asks.
 const STOCK_PROMPT: &str = "Please unlock disk";
 
-/// The whole life of such a system, on one disk.
-pub(super) fn encrypted_root(lab: &mut Lab<'_>) -> Result<()> {
-    let debian = lab.context.debian.clone();
-    let debian = debian.context("there is no Debian system: see the test qemu::setup_debian")?;
-    lab.enrollment = debian.enrollment()?;
-    let (disk, secrets) = install::install(lab, &debian)?;
-    let config = |lab: &Lab<'_>, cmdline: &str| {
+/// Otherwise plymouth runs, and has the console.
+const NO_PLYMOUTH: &str = "plymouth.enable=0";
+/// How plymouth asks for our script: without the space of the other prompts.
+const PLYMOUTH_PROMPT: &str = "Tresor pass phrase:";
+
+/// A system on a disk that is encrypted.
+struct Installed {
+    debian: Debian,
+    disk: PathBuf,
+    secrets: Secrets,
+}
+
+impl Installed {
+    fn new(lab: &mut Lab<'_>) -> Result<Self> {
+        let debian = lab.context.debian.clone();
+        let debian =
+            debian.context("there is no Debian system: see the test qemu::setup_debian")?;
+        lab.enrollment = debian.enrollment()?;
+        let (disk, secrets) = install::install(lab, &debian)?;
+        Ok(Self {
+            debian,
+            disk,
+            secrets,
+        })
+    }
+
+    /// A machine that boots it with something on the kernel command line.
+    fn config(&self, lab: &Lab<'_>, cmdline: &str) -> Config {
         let mut config = Config {
             cpus: lab.cpus,
             memory_mib: MEMORY_MIB,
             cmdline: format!("root=/dev/mapper/{VOLUME} ro {cmdline}"),
-            disks: vec![disk.clone()],
-            ..Config::new(&debian.kernel, &debian.initramfs)
+            disks: vec![self.disk.clone()],
+            ..Config::new(&self.debian.kernel, &self.debian.initramfs)
         };
         sleep::prepare(&mut config);
         config
-    };
-    let asked_by_kernel = config(lab, &lab.enrollment.cmdline());
-    kernel_asks(lab, &asked_by_kernel, &secrets).context("asked by the kernel")?;
-    let asked_in_initramfs = config(lab, "");
-    initramfs_asks(lab, &asked_in_initramfs, &secrets).context("asked in the initramfs")?;
+    }
+}
+
+/// The whole life of such a system, on one disk.
+pub(super) fn encrypted_root(lab: &mut Lab<'_>) -> Result<()> {
+    let system = Installed::new(lab)?;
+    let with_slot = format!("{} {NO_PLYMOUTH}", lab.enrollment.cmdline());
+    let config = system.config(lab, &with_slot);
+    kernel_asks(lab, &config, &system.secrets).context("asked by the kernel")?;
+    let config = system.config(lab, NO_PLYMOUTH);
+    initramfs_asks(lab, &config, &system.secrets).context("asked in the initramfs")
+}
+
+/// Whoever else may ask, and what is said when nobody can.
+pub(super) fn other_ways(lab: &mut Lab<'_>) -> Result<()> {
+    let system = Installed::new(lab)?;
+    let config = system.config(lab, "");
+    plymouth_asks(lab, &config, &system.secrets).context("asked by plymouth")?;
+    let config = system.config(lab, NO_PLYMOUTH);
     let made_by_dracut = Config {
-        initramfs: debian.dracut.clone(),
-        ..asked_in_initramfs.clone()
+        initramfs: system.debian.dracut.clone(),
+        ..config.clone()
     };
-    dracut_asks(lab, &made_by_dracut, &secrets).context("asked in dracut's initramfs")?;
-    failures::no_good_slot(lab, &asked_in_initramfs)?;
-    failures::damaged_on_command_line(lab, &asked_in_initramfs)
+    dracut_asks(lab, &made_by_dracut, &system.secrets).context("asked in dracut's initramfs")?;
+    failures::no_good_slot(lab, &config)?;
+    failures::damaged_on_command_line(lab, &config)
 }
 
 /// The slot is on the kernel command line: nobody else asks.
@@ -121,6 +157,26 @@ fn initramfs_asks(lab: &mut Lab<'_>, config: &Config, secrets: &Secrets) -> Resu
     power_off(lab, machine)
 }
 
+/// plymouth has the console and asks there for our script. What it reads stays in its RAM for a while: only the pass phrase itself.
+fn plymouth_asks(lab: &mut Lab<'_>, config: &Config, secrets: &Secrets) -> Result<()> {
+    let mut machine = lab.start(config)?;
+    for (typed, answer) in [
+        ("not the pass phrase", "wrong pass phrase"),
+        (PASS_PHRASE, UNLOCKED),
+    ] {
+        machine.console.wait_for(PLYMOUTH_PROMPT, BOOT_LIMIT)?;
+        machine.console.type_line(typed.as_bytes())?;
+        machine.console.wait_for(answer, PATIENCE)?;
+    }
+    let mut shell = Shell::log_in(&mut machine)?;
+    expect_root_on_volume(&mut shell)?;
+    let sight = Sight::of(&mut machine, secrets)?;
+    let more = |family| family != Family::PassPhrase;
+    let hits: Vec<_> = sight.hits.iter().filter(|hit| more(hit.family)).collect();
+    ensure!(hits.is_empty(), "secrets in RAM: {hits:?}");
+    power_off(lab, machine)
+}
+
 /// The same in an initramfs of dracut's, in which systemd opens the volume.
 fn dracut_asks(lab: &mut Lab<'_>, config: &Config, secrets: &Secrets) -> Result<()> {
     let mut machine = lab.start(config)?;
@@ -132,7 +188,6 @@ fn dracut_asks(lab: &mut Lab<'_>, config: &Config, secrets: &Secrets) -> Result<
     machine.console.wait_for(UNLOCKED, PATIENCE)?;
     let mut shell = Shell::log_in(&mut machine)?;
     expect_root_on_volume(&mut shell)?;
-    shell.ok("sha256sum -c /srv/sum")?;
     Sight::of(&mut machine, secrets)?.expect_nothing_in_ram()?;
     power_off(lab, machine)
 }

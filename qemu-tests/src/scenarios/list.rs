@@ -134,6 +134,7 @@ const IN_QEMU: &[Row] = &[
     ("amnesia::wrapped_keys", amnesia::wrapped_keys, &[1]),
     ("amnesia::watched", amnesia::watched, &[1]),
     ("debian::encrypted_root", debian::encrypted_root, &[2]),
+    ("debian::other_ways", debian::other_ways, &[2]),
     ("amnesia::commands", luks::commands::commands, &[2]),
     ("amnesia::msr_home", amnesia::msr_home, &[2]),
     ("amnesia::msr_sleep", amnesia::msr_sleep, &[2]),

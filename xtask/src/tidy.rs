@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The repository's own rules, as checks over the text of its files.
 
+mod tables;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,6 +20,7 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("foreign_names", foreign_names),
     ("unfinished", unfinished),
     ("long_files", long_files),
+    ("tables", tables::check),
 ];
 
 /// Lines a Rust file may have before it holds more than one idea.

@@ -157,7 +157,7 @@ fn initramfs_asks(lab: &mut Lab<'_>, config: &Config, secrets: &Secrets) -> Resu
     power_off(lab, machine)
 }
 
-/// plymouth has the console and asks there for our script. What it reads stays in its RAM for a while: only the pass phrase itself.
+/// plymouth has the console and asks there for our script. It does not promise to wipe what it reads, so the pass phrase itself may be found.
 fn plymouth_asks(lab: &mut Lab<'_>, config: &Config, secrets: &Secrets) -> Result<()> {
     let mut machine = lab.start(config)?;
     for (typed, answer) in [

@@ -90,7 +90,7 @@ impl Test {
     }
 }
 
-/// Both machines, in every run.
+/// Both machines, in the short run.
 pub(super) const QUICK: &[Test] = &[
     MODES,
     Test::new("keyring-test", 240),
@@ -98,10 +98,10 @@ pub(super) const QUICK: &[Test] = &[
     Test::new("unit-utils-crypt-test", 60),
 ];
 
-/// The driver's cipher, in every run.
+/// The driver's cipher, in the short run.
 pub(super) const OURS: &[Test] = &[OUR_MODES, OUR_KEYRING];
 
-/// Both machines, on request.
+/// Both machines, in the long run.
 pub(super) const WHOLE: &[Test] = &[
     ALL_MODES,
     COMPAT2,
@@ -113,7 +113,7 @@ pub(super) const WHOLE: &[Test] = &[
     Test::new("api-test-2", 3600),
 ];
 
-/// The driver's cipher, on request.
+/// The driver's cipher, in the long run.
 pub(super) const OURS_TOO: &[Test] = &[OUR_COMPAT2];
 
 /// What sed(1) changes in the test of modes: Linux 7.3 calls `aes-lib` what the test calls `aes-generic`.
@@ -135,7 +135,7 @@ macro_rules! few_modes {
     };
 }
 
-/// As many as every run has time for.
+/// As many as the short run has time for.
 const MODES: Test = Test {
     change: few_modes!("aes"),
     ..Test::new("mode-test", 600)

@@ -25,8 +25,11 @@ const CHEAP: [&str; 4] = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000
 pub(super) fn install(lab: &mut Lab<'_>, debian: &Debian) -> Result<(PathBuf, Secrets)> {
     let size = fs::metadata(&debian.root)?.len();
     let disk = disk::create(&lab.dir.join("root.img"), size + HEADER)?;
+    // Of its own: QEMU locks the images of its disks, and another scenario has the same one.
+    let plain = lab.dir.join("plain.img");
+    fs::copy(&debian.root, &plain)?;
     let mut config = lab.config();
-    config.disks = vec![disk.clone(), debian.root.clone()];
+    config.disks = vec![disk.clone(), plain.clone()];
     let (mut machine, mut guest) = lab.start_unlocked(&config)?;
     guest.write_file("/tmp/root.key", &debian.file(KEY_FILE)?)?;
     let format = [
@@ -68,5 +71,7 @@ pub(super) fn install(lab: &mut Lab<'_>, debian: &Debian) -> Result<(PathBuf, Se
     let secrets = lab.enrollment.secrets_and(&[key])?;
     Sight::of(&mut machine, &secrets)?.expect_nothing_in_ram()?;
     guest.run_ok(&["cryptsetup", "close", VOLUME])?;
+    drop(machine);
+    fs::remove_file(plain)?;
     Ok((disk, secrets))
 }

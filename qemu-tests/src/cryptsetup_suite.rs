@@ -9,9 +9,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::Result;
 use fs_err as fs;
 
+use crate::host::run;
 use crate::initramfs::find_program;
 use crate::unpacked::Programs;
 
@@ -101,18 +102,4 @@ pub fn copy_image(image: &Path, to: &Path) -> Result<()> {
     run(Command::new("cp")
         .args(["--sparse=always", "--reflink=auto"])
         .args([image, to]))
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .with_context(|| format!("starting {command:?}"))?;
-    ensure!(
-        output.status.success(),
-        "{command:?} ended with {}: {}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
 }

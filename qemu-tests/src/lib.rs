@@ -20,6 +20,7 @@ pub mod gdbstub;
 pub mod guest;
 mod guest_programs;
 pub mod home;
+mod host;
 pub mod initramfs;
 pub mod keyfind;
 mod late;

@@ -8,10 +8,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 use fs_err as fs;
 
 use super::argument;
+use crate::host::run;
 use crate::machine::Config;
 use crate::unpacked::Programs;
 
@@ -72,17 +73,4 @@ fn whole_cylinders(disk: &Path) -> Result<()> {
         .write(true)
         .open(disk)?
         .set_len(bytes)?)
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .with_context(|| format!("starting {command:?}"))?;
-    ensure!(
-        output.status.success(),
-        "{command:?} ended with {}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
 }

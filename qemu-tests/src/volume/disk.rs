@@ -16,6 +16,7 @@ use tresor::reference::{self, Aes};
 use zeroize::Zeroizing;
 
 use super::Files;
+use crate::host::run;
 use crate::initramfs::find_program;
 use crate::report::Checked;
 
@@ -275,20 +276,6 @@ fn each_unit<E: std::fmt::Display>(
         tweak[..8].copy_from_slice(&number.to_le_bytes());
         cipher(&tweak, unit).map_err(|error| anyhow!("{error}"))?;
     }
-    Ok(())
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .with_context(|| format!("starting {command:?}"))?;
-    ensure!(
-        output.status.success(),
-        "{command:?} ended with {}: {}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
     Ok(())
 }
 

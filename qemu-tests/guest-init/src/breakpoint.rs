@@ -103,8 +103,9 @@ const EXECUTE_0: i64 = 1;
 const PROGRAMS: usize = 5;
 
 /// A program's first instruction can pass its breakpoint in QEMU: that saves RFLAGS.RF as 1 for an
-/// interrupt too, where a CPU keeps it as it is (SDM Vol. 3, 20.3.1.1), and an interrupt that
-/// waited for the return to user space comes right before that instruction.
+/// interrupt too, where a CPU keeps it as it is (SDM Vol. 3, "Instruction-Breakpoint Exception
+/// Condition"), and an interrupt that waited for the return to user space comes right before that
+/// instruction.
 fn ptrace_often() -> Result<bool> {
     for _ in 0..PROGRAMS {
         if ptrace()? {

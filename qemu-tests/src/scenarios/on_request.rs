@@ -31,12 +31,12 @@ const ON_REQUEST: [OnRequest; 3] = [
     OnRequest {
         scenarios: "whole_cryptsetup_suite",
         words: &["whole_cryptsetup_suite"],
-        why: "takes hours: `cargo xtask test whole_cryptsetup_suite`",
+        why: "is long, and has not run to its end: `cargo xtask test whole_cryptsetup_suite`",
     },
     OnRequest {
         scenarios: "cryptsetup_suite",
         words: &["cryptsetup_suite", "amnesia"],
-        why: "takes six minutes: `cargo xtask test cryptsetup_suite`, or `amnesia`",
+        why: "takes three minutes: `cargo xtask test cryptsetup_suite`, or `amnesia`",
     },
 ];
 

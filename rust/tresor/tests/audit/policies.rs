@@ -27,9 +27,10 @@ const SHA_FEATURES: &[CpuidFeature] = &[SSE, SSE2, SSSE3, SSE4_1, AES, SHA];
 pub(crate) const XTS: &[Xts] = &[
     (
         "avx512",
-        // Four blocks each: eight of the bulk, the rest by four, one, and a part of one; of several
-        // data units twice four of the bulk, and of the last 512 bytes. Two of ciphertext stealing.
-        8 + 4 + 1 + 1 + 2 * 4 + 2 * 4 + 2,
+        // Four blocks each: twice four of the bulk, the second of the last 512 bytes apart; the rest by
+        // four, one, and a part of one; of several data units four of the first 512 bytes, twice four of
+        // the bulk, and four of the last 512 bytes. Two of ciphertext stealing.
+        3 * 4 + 4 + 1 + 1 + 4 * 4 + 2,
         Policy {
             verdicts: 1,
             features: &[

@@ -66,7 +66,7 @@ pub(crate) fn class(mnemonic: Mnemonic) -> Option<Class> {
         Vmovdqa | Vmovdqa32 | Vmovdqa64 | Vmovdqu | Vmovdqu8 | Vmovdqu32 | Vmovdqu64 | Vmovq
         | Vmovd => Class::Plain,
         Vpshufd | Vpshufb | Vpalignr | Valignq | Vshufi32x4 | Vshufi64x2 | Vpermq | Vperm2i128
-        | Vperm2f128 | Vpunpcklqdq | Vpunpckhqdq | Vpblendd => Class::Plain,
+        | Vperm2f128 | Vpunpckhdq | Vpunpcklqdq | Vpunpckhqdq | Vpblendd => Class::Plain,
         Vinserti128 | Vinsertf128 | Vinserti32x4 | Vinserti64x2 | Vinserti64x4 | Vextracti128
         | Vextractf128 | Vextracti32x4 | Vextracti64x2 | Vextracti64x4 | Vbroadcasti128
         | Vbroadcastf128 | Vbroadcasti32x4 | Vbroadcasti64x2 | Vpbroadcastq | Vpbroadcastd => {

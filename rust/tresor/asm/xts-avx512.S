@@ -107,16 +107,15 @@
 	movq	LEN, LEFT
 	subq	$512, LEFT
 	jb	.Lbulk_done\@
-	FRONT8	\enc, \bits, 1
 .p2align 5
-.Lmiddle\@:
+.Lbulk\@:
+	FRONT8	\enc, \bits
 	MIDDLE8	\enc, \bits
 	subq	$512, LEFT
 	jb	.Lbulk_last\@
 	BACK8	\enc, \bits, 1
 	ADVANCE 512
-	FRONT8	\enc, \bits, 0
-	jmp	.Lmiddle\@
+	jmp	.Lbulk\@
 .Lbulk_last\@:
 	BACK8	\enc, \bits, 0
 	ADVANCE 512
@@ -126,7 +125,7 @@
 	jz	.Lunit_done\@
 .Lmore\@:
 .irp i, 0,1,2,3
-	STEP_LOW \i, %zmm\i
+	LOW	\i, %zmm\i
 .endr
 	jmp	.Lrest\@
 .Lbulk_done\@:
@@ -137,7 +136,9 @@
 	subq	$256, LEFT
 	jb	.Lvectors\@
 	CRYPT4	\enc, \bits, T0, T1, T2, T3, 0
-	HIGH_FROM_LOW %zmm0, %zmm1, %zmm2, %zmm3
+.irp i, 0,1,2,3
+	HIGH	\i, %zmm\i
+.endr
 	vmovdqa64 T4, T0
 	vmovdqa64 T5, T1
 	vmovdqa64 T6, T2
@@ -207,23 +208,21 @@
 	TWEAK_OF_UNIT TMP
 	FIRST_LOW TMP
 .Lready\@:
-	TWEAK_OF_UNIT TMP
 	NEXT_UNIT
 	movq	LEN, LEFT
-	subq	$512, LEFT
-	jb	.Lbulk_done\@
-	CRYPT4	\enc, \bits, T0, T1, T2, T3, 0, FIRST_HIGH_BESIDE
 	jmp	.Lbulk_test\@
 .p2align 5
 .Lbulk_unit\@:
-	CRYPT4	\enc, \bits, T4, T5, T6, T7, 256, STEP_LOW
-	ADVANCE 512
-	subq	$512, LEFT
-	jb	.Lbulk_done\@
-	CRYPT4	\enc, \bits, T0, T1, T2, T3, 0, STEP_HIGH
-.Lbulk_test\@:
+	CRYPT4	\enc, \bits, T0, T1, T2, T3, 0, HIGH
 	testq	LEFT, LEFT
-	jnz	.Lbulk_unit\@
+	jz	.Lbulk_unit_last\@
+	CRYPT4	\enc, \bits, T4, T5, T6, T7, 256, LOW
+	ADVANCE 512
+.Lbulk_test\@:
+	subq	$512, LEFT
+	jae	.Lbulk_unit\@
+	jmp	.Lbulk_done\@
+.Lbulk_unit_last\@:
 	TWEAK_OF_UNIT TMP
 	CRYPT4	\enc, \bits, T4, T5, T6, T7, 256, FIRST_LOW_BESIDE
 	ADVANCE 512

@@ -28,9 +28,8 @@ pub(crate) const XTS: &[Xts] = &[
     (
         "avx512",
         // Four blocks each: twice four of the bulk, the second of the last 512 bytes apart; the rest by
-        // four, one, and a part of one; of several data units four of the first 512 bytes, twice four of
-        // the bulk, and four of the last 512 bytes. Two of ciphertext stealing.
-        3 * 4 + 4 + 1 + 1 + 4 * 4 + 2,
+        // four, one, and a part of one; of several data units twice four alike. Two of ciphertext stealing.
+        3 * 4 + 4 + 1 + 1 + 3 * 4 + 2,
         Policy {
             verdicts: 1,
             features: &[

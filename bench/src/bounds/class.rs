@@ -16,8 +16,10 @@ pub enum Class {
     Shift,
     /// A shuffle within lanes of 16 bytes, shifts by bytes among them.
     Shuffle,
-    /// Moves lanes.
+    /// Moves lanes, an insertion aside.
     Lanes,
+    /// A lane from a register into another one that keeps the others.
+    Insert,
     /// A lane from memory into a register that keeps the others.
     InsertMemory,
     /// Carry-less product.
@@ -92,12 +94,12 @@ pub fn class(instruction: &Instruction) -> Option<Class> {
         Psrad | Psrlq | Pslld | Psllq | Vpsrad | Vpsrlq | Vpsllq | Vprold | Vpsllvq | Vpsrlvq => {
             Class::Shift
         }
-        Pshufb | Pshufd | Pslldq | Psrldq | Vpshufb | Vpshufd | Vpslldq | Vpsrldq | Vpalignr => {
-            Class::Shuffle
-        }
+        Pshufb | Pshufd | Pslldq | Psrldq | Vpshufb | Vpshufd | Vpslldq | Vpsrldq | Vpalignr
+        | Vpunpckhdq => Class::Shuffle,
         Vinserti128 | Vinsertf128 if has_memory(instruction) => Class::InsertMemory,
-        Vinserti128 | Vinsertf128 | Vinserti64x4 | Vinserti32x4 | Vextracti128 | Vextractf128
-        | Vextracti32x4 | Vperm2i128 | Vshufi64x2 | Vshufi32x4 | Valignq => Class::Lanes,
+        Vinserti128 | Vinsertf128 | Vinserti64x4 | Vinserti32x4 => Class::Insert,
+        Vextracti128 | Vextractf128 | Vextracti32x4 | Vperm2i128 | Vshufi64x2 | Vshufi32x4
+        | Valignq => Class::Lanes,
         // From memory their load does it; from a register it is a shuffle of lanes.
         Vbroadcasti128 | Vbroadcasti32x4 if has_memory(instruction) => Class::Move,
         // The load of four amounts, and a shuffle for them.

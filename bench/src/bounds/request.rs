@@ -162,9 +162,11 @@ impl<'a> Loop<'a> {
         let mut backwards = std::collections::BTreeMap::<u64, Vec<usize>>::new();
         for (index, pair) in steps.windows(2).enumerate() {
             let jump = &pair[0].instruction;
-            if jump.flow_control() == FlowControl::ConditionalBranch
-                && pair[1].instruction.ip() <= jump.ip()
-            {
+            let jumps = matches!(
+                jump.flow_control(),
+                FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch
+            );
+            if jumps && pair[1].instruction.ip() <= jump.ip() {
                 backwards.entry(jump.ip()).or_default().push(index);
             }
         }

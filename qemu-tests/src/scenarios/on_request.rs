@@ -31,7 +31,7 @@ const ON_REQUEST: [OnRequest; 3] = [
     OnRequest {
         scenarios: "whole_cryptsetup_suite",
         words: &["whole_cryptsetup_suite"],
-        why: "is long, and has not run to its end: `cargo xtask test whole_cryptsetup_suite`",
+        why: "takes half an hour: `cargo xtask test whole_cryptsetup_suite`",
     },
     OnRequest {
         scenarios: "cryptsetup_suite",

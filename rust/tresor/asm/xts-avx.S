@@ -18,8 +18,10 @@
  * Rejected, none measured faster: the first XOR, the last XOR and the store as ymm (vxorps; four
  * more moves between halves cost more than the XORs saved); the carry of a doubling by vblendvps or
  * by vpcmpgtd; vperm2f128 for vextractf128; five blocks, with tweaks in the halves that K2 leaves
- * where there is one data unit (one per cent on Zen 4); rounds in the encoding of SSE, which keeps
- * upper halves and so makes room, because Sandy Bridge to Broadwell pay for each change of encoding.
+ * where there is one data unit (one per cent on Zen 4).
+ *
+ * Rejected untried: rounds in the encoding of SSE, which keeps upper halves and so makes room,
+ * because Sandy Bridge to Broadwell pay for each change of encoding.
  */
 
 #include <linux/linkage.h>

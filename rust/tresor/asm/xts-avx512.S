@@ -11,8 +11,8 @@
  * Memory is written through DST only, and only finished blocks.  Branches depend on lengths and
  * counts and on whether S is zero.
  *
- * The data goes four blocks in a vector and eight vectors at a time (rounds-avx512.inc).  Round keys
- * take 15 registers, vectors 8, and their tweaks 8: 31.  What makes that enough is in
+ * The data goes four blocks in a vector and eight vectors at a time (rounds-avx512.inc).  Round
+ * keys take 15 registers, vectors 8, and their tweaks 8: 31.  What makes that enough is in
  * tweaks-avx512.inc, which has the steps from tweaks to later ones, too.  With several data units,
  * the next tweaks (Q0, Q1) and K2 (KEEP) take three of the registers: four vectors at a time.
  *

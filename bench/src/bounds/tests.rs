@@ -96,6 +96,13 @@ fn loops_and_what_is_none() {
     // The store is the bottleneck: one a cycle.
     let (cycles, _) = turn.cycles(&ZEN3).expect("known code");
     assert!((cycles - 1.0).abs() < 0.1, "{cycles}");
+    // The same, left in its middle, with a jump at its end that is always taken: `jz`, `jmp`.
+    let mut body = [FREE, STORE_AND_COUNT, &[0x74, 0x02]].concat();
+    let back = -i8::try_from(body.len() + 2).expect("a short loop");
+    body.extend([0xeb, back.to_le_bytes()[0]]);
+    let left = steps(&[&body, RETURN], 8).expect("code");
+    let turn = Loop::find(&left).expect("a loop");
+    assert_eq!((turn.bytes, turn.steps.len()), (16, 6));
     // Control: four more rounds in each turn.
     let body = a_loop(&[FREE; 5].concat());
     let long = steps(&[&body, RETURN], 8).expect("code");

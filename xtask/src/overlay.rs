@@ -26,6 +26,10 @@ const MIRRORS: &[(&str, &str)] = &[
     ("rust/tresor/Kconfig", "drivers/crypto/tresor/Kconfig"),
     ("rust/tresor/Makefile", "drivers/crypto/tresor/Makefile"),
     (
+        "rust/tresor/static_calls.c",
+        "drivers/crypto/tresor/static_calls.c",
+    ),
+    (
         "rust/tresor/livepatch-test.c",
         "drivers/crypto/tresor/livepatch-test.c",
     ),

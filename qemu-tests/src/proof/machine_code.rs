@@ -7,7 +7,9 @@ use std::path::Path;
 
 use anyhow::{ensure, Result};
 use taint::kernel::Image;
-use taint::{check, controls, debug_register_uses, mutants, Mark, Outcome, Program, Rule};
+use taint::{
+    check, controls, debug_register_uses, mutants, static_calls, Mark, Outcome, Program, Rule,
+};
 
 use super::{Control, Depth, Findings, Method, Setting};
 
@@ -48,6 +50,11 @@ impl Method for MachineCode {
         ));
         findings.facts.extend(declared(&program, &outcomes));
         debug_registers(&image, &program, &mut findings)?;
+        let (calls, wrong) = static_calls(&image)?;
+        findings.wrong.extend(wrong);
+        findings.facts.push(format!(
+            "{calls} static calls go to engines; each place where one is made was looked up in the kernel's list"
+        ));
         for control in controls::controls()? {
             let detail = format!("{}: {:?}", control.name, control.found);
             let first = control.found.first().map(String::as_str);

@@ -127,13 +127,22 @@ impl<'a> Linked<'a> {
         Ok(self.symbol(name)?.0)
     }
 
+    /// The symbols whose names begin so, without that part, and their addresses.
+    pub(crate) fn beginning_with<'b>(
+        &'b self,
+        prefix: &'b str,
+    ) -> impl Iterator<Item = (&'b str, u64)> + 'b {
+        let symbols = self.symbols.iter();
+        symbols.filter_map(move |(name, place)| Some((name.strip_prefix(prefix)?, (*place)?.0)))
+    }
+
     /// From one symbol to another.
-    fn range(&self, bounds: [&str; 2]) -> Result<Range<u64>> {
+    pub(crate) fn range(&self, bounds: [&str; 2]) -> Result<Range<u64>> {
         let [start, end] = bounds.map(|name| self.address(name));
         Ok(start?..end?)
     }
 
-    fn bytes(&self, address: u64, size: u64) -> Result<&'a [u8]> {
+    pub(crate) fn bytes(&self, address: u64, size: u64) -> Result<&'a [u8]> {
         let section = self
             .file
             .sections()

@@ -3,8 +3,8 @@
 //! The XTS engine of this machine: the fastest of those that its CPUs can run. Those of the other
 //! modes are in [`modes`].
 //!
-//! Which one is decided once, before the cipher is registered. A call is a chain of well-predicted
-//! comparisons and a direct call; there is no pointer to an engine that could be bent.
+//! Which one is decided once, before the cipher is registered, and then written into the code that
+//! calls it (see [`static_calls`]): there is no pointer to an engine that a call would follow.
 
 use kernel::{
     bindings,
@@ -21,11 +21,14 @@ use crate::{
 };
 
 pub(crate) mod modes;
+mod static_calls;
+
+use static_calls::{no_endbr, update};
 
 /// Command line parameter: classes that are not to be used, comma-separated. For tests.
 const DISABLE_PARAMETER: &[u8] = b"tresor.disable";
 
-/// The class in use, by its number.
+/// The class in use, by its number: for what depends on it beside the calls.
 static CLASS: Atomic<u32> = Atomic::new(Class::Aesni as u32);
 
 /// What to do with the data.
@@ -52,48 +55,20 @@ pub(crate) struct Run {
     pub(crate) units: u64,
 }
 
-/// Declares the routines of all engines, and one function that calls them.
-macro_rules! dispatch {
-    ($($class:ident:
-        $encrypt128:ident, $decrypt128:ident, $encrypt256:ident, $decrypt256:ident;)*) => {
-        dispatch!(@declare $($encrypt128, $decrypt128, $encrypt256, $decrypt256,)*);
+/// A routine of an engine; see asm/xts-aesni.S.
+type Routine = unsafe extern "C" fn(
+    handle: *const u8,
+    src: *const u8,
+    dst: *mut u8,
+    len: usize,
+    iv: *const u8,
+    first_block: u64,
+    units: u64,
+) -> c_int;
 
-        /// Calls the routine of a class; see asm/xts-aesni.S.
-        ///
-        /// # Safety
-        ///
-        /// The CPU must be of the class, and `run` valid for its lengths.
-        unsafe fn call(
-            class: Class,
-            direction: Direction,
-            variant: Variant,
-            handle: *const u8,
-            run: &Run,
-        ) -> c_int {
-            let Run { src, dst, len, iv, first_block: first, units } = *run;
-            let iv = iv.as_ptr();
-            // SAFETY: By the safety requirement; the handle has 80 bytes and `iv` 16.
-            unsafe {
-                match (class, direction, variant) {
-                    $(
-                        (Class::$class, Direction::Encrypt, Variant::Aes128) => {
-                            $encrypt128(handle, src, dst, len, iv, first, units)
-                        }
-                        (Class::$class, Direction::Decrypt, Variant::Aes128) => {
-                            $decrypt128(handle, src, dst, len, iv, first, units)
-                        }
-                        (Class::$class, Direction::Encrypt, Variant::Aes256) => {
-                            $encrypt256(handle, src, dst, len, iv, first, units)
-                        }
-                        (Class::$class, Direction::Decrypt, Variant::Aes256) => {
-                            $decrypt256(handle, src, dst, len, iv, first, units)
-                        }
-                    )*
-                }
-            }
-        }
-    };
-    (@declare $($name:ident,)*) => {
+/// Declares routines, or trampolines of static calls to them.
+macro_rules! declare {
+    ($($name:ident)*) => {
         extern "C" {
             $(
                 fn $name(
@@ -110,7 +85,49 @@ macro_rules! dispatch {
     };
 }
 
-xts_engines!(dispatch);
+declare! {
+    __SCT__tresor_xts_enc_128
+    __SCT__tresor_xts_dec_128
+    __SCT__tresor_xts_enc_256
+    __SCT__tresor_xts_dec_256
+}
+
+/// Declares the routines of all engines, and one function that tells those of a class.
+macro_rules! routines {
+    ($($class:ident:
+        $encrypt128:ident, $decrypt128:ident, $encrypt256:ident, $decrypt256:ident;)*) => {
+        declare! { $($encrypt128 $decrypt128 $encrypt256 $decrypt256)* }
+        no_endbr! { $($encrypt128 $decrypt128 $encrypt256 $decrypt256)* }
+
+        /// The routines of a class: encrypt 128, decrypt 128, encrypt 256, decrypt 256.
+        fn routines(class: Class) -> [Routine; 4] {
+            match class {
+                $(
+                    Class::$class => [$encrypt128, $decrypt128, $encrypt256, $decrypt256],
+                )*
+            }
+        }
+    };
+}
+
+xts_engines!(routines);
+
+/// Lets all calls go to the engine of a class. May sleep.
+///
+/// # Safety
+///
+/// All CPUs must be of the class.
+unsafe fn call_from_now_on(class: Class) {
+    let [encrypt128, decrypt128, encrypt256, decrypt256] = routines(class);
+    // SAFETY: The calls are only made by `crypt()`, which demands of its callers what the routines
+    // do; that CPUs can run them is required here.
+    unsafe {
+        update!(Routine: tresor_xts_enc_128, encrypt128);
+        update!(Routine: tresor_xts_dec_128, decrypt128);
+        update!(Routine: tresor_xts_enc_256, encrypt256);
+        update!(Routine: tresor_xts_dec_256, decrypt256);
+    }
+}
 
 /// Which ciphers have an engine.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,7 +140,7 @@ pub(crate) enum Available {
 
 /// Chooses the engines. Fails with `ENODEV`, and says why, if there is none for this machine.
 ///
-/// Context: before the ciphers are registered.
+/// Context: before the ciphers are registered; may sleep.
 pub(crate) fn choose() -> Result<Available> {
     let disabled = parameter::value(DISABLE_PARAMETER).unwrap_or(b"");
     let class = Class::ALL
@@ -133,6 +150,8 @@ pub(crate) fn choose() -> Result<Available> {
         pr_err!("this CPU has no SSSE3: xts(tresor) is not available\n");
         return Err(ENODEV);
     };
+    // SAFETY: `cpu_can_run()` says so.
+    unsafe { call_from_now_on(class) };
     CLASS.store(class as u32, ordering::Release);
     pr_info!("engine: {}\n", class.name());
     Ok(match modes::choose(disabled) {
@@ -229,7 +248,34 @@ pub(crate) unsafe fn crypt(
     handle: &Handle,
     run: &Run,
 ) -> bool {
-    // SAFETY: `choose()` stored a class that this machine can run; the rest is guaranteed by the
-    // caller, and `_fpu` shows that vector registers may be used.
-    unsafe { call(class(), direction, variant, handle.as_ptr(), run) == 0 }
+    let Run {
+        src,
+        dst,
+        len,
+        iv,
+        first_block: first,
+        units,
+    } = *run;
+    let (handle, iv) = (handle.as_ptr(), iv.as_ptr());
+    // SAFETY: The calls go to routines that this machine can run, or, before `choose()`, to one
+    // that does nothing. The handle has 80 bytes and `iv` 16; the rest is guaranteed by the caller,
+    // and `_fpu` shows that vector registers may be used.
+    let without_s = unsafe {
+        // Each arm has a call of its own: a target can be written into a call, not into a pointer.
+        match (direction, variant) {
+            (Direction::Encrypt, Variant::Aes128) => {
+                __SCT__tresor_xts_enc_128(handle, src, dst, len, iv, first, units)
+            }
+            (Direction::Decrypt, Variant::Aes128) => {
+                __SCT__tresor_xts_dec_128(handle, src, dst, len, iv, first, units)
+            }
+            (Direction::Encrypt, Variant::Aes256) => {
+                __SCT__tresor_xts_enc_256(handle, src, dst, len, iv, first, units)
+            }
+            (Direction::Decrypt, Variant::Aes256) => {
+                __SCT__tresor_xts_dec_256(handle, src, dst, len, iv, first, units)
+            }
+        }
+    };
+    without_s == 0
 }

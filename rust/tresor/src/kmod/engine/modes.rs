@@ -2,24 +2,19 @@
 
 //! The engines of ECB, CBC, CBC with ESSIV and CTR, which two classes of CPUs have.
 //!
-//! As for XTS, which one to use is decided once, and a call is a chain of comparisons and a direct
-//! call.
+//! As for XTS, which one to use is decided once, and written into the code that calls it.
 
-use kernel::{
-    ffi::c_int,
-    fpu::FpuSection,
-    prelude::*,
-    sync::atomic::{ordering, Atomic},
+use kernel::{ffi::c_int, fpu::FpuSection, macros::paste, prelude::*};
+
+use super::{
+    cpu_can_run,
+    static_calls::{no_endbr, update},
+    Direction,
 };
-
-use super::{cpu_can_run, Direction};
 use crate::{
     class::{mode_engines, Class},
     handle::{Handle, KeySize},
 };
-
-/// The class in use, by its number.
-static CLASS: Atomic<u32> = Atomic::new(Class::Ssse3 as u32);
 
 /// A mode of operation as asm/modes.inc has it.
 #[derive(Clone, Copy)]
@@ -44,66 +39,21 @@ pub(crate) struct Blocks {
     pub(crate) iv: [u8; 16],
 }
 
-/// Declares the routines of all classes, and one function that calls them.
+/// A routine of an engine; see asm/modes.inc.
 ///
-/// All are declared with the arguments of those that have most; the others do not read the rest.
-macro_rules! dispatch {
-    ($($class:ident $size:ident:
-        $ecb_enc:ident, $ecb_dec:ident, $cbc_enc:ident, $cbc_dec:ident,
-        $essiv_enc:ident, $essiv_dec:ident, $ctr:ident;)*) => {
-        dispatch!(@declare
-            $($ecb_enc $ecb_dec $cbc_enc $cbc_dec $essiv_enc $essiv_dec $ctr)*);
+/// All have the arguments of those that have most; the others do not read the rest.
+type Routine = unsafe extern "C" fn(
+    handle: *const u8,
+    src: *const u8,
+    dst: *mut u8,
+    len: usize,
+    iv: *const u8,
+    essiv: *const u8,
+) -> c_int;
 
-        /// Calls a routine; see asm/modes.inc. A class that has none does nothing and has no S.
-        ///
-        /// # Safety
-        ///
-        /// The CPU must be of the class, and `blocks` valid for its length.
-        unsafe fn call(
-            class: Class,
-            (mode, size, direction): (Mode<'_>, KeySize, Direction),
-            handle: &Handle,
-            blocks: &Blocks,
-        ) -> c_int {
-            let Blocks { src, dst, len, iv } = *blocks;
-            let (handle, iv) = (handle.as_ptr(), iv.as_ptr());
-            let essiv = match mode {
-                Mode::EssivCbc(essiv) => essiv.as_ptr(),
-                _ => core::ptr::null(),
-            };
-            // SAFETY: By the safety requirement; handles have 80 bytes and `iv` 16, and where
-            // `essiv` is read it is one.
-            unsafe {
-                match (class, size) {
-                    $(
-                        (Class::$class, KeySize::$size) => match (mode, direction) {
-                            (Mode::Ecb, Direction::Encrypt) => {
-                                $ecb_enc(handle, src, dst, len, iv, essiv)
-                            }
-                            (Mode::Ecb, Direction::Decrypt) => {
-                                $ecb_dec(handle, src, dst, len, iv, essiv)
-                            }
-                            (Mode::Cbc, Direction::Encrypt) => {
-                                $cbc_enc(handle, src, dst, len, iv, essiv)
-                            }
-                            (Mode::Cbc, Direction::Decrypt) => {
-                                $cbc_dec(handle, src, dst, len, iv, essiv)
-                            }
-                            (Mode::EssivCbc(_), Direction::Encrypt) => {
-                                $essiv_enc(handle, src, dst, len, iv, essiv)
-                            }
-                            (Mode::EssivCbc(_), Direction::Decrypt) => {
-                                $essiv_dec(handle, src, dst, len, iv, essiv)
-                            }
-                            (Mode::Ctr, _) => $ctr(handle, src, dst, len, iv, essiv),
-                        },
-                    )*
-                    _ => 1,
-                }
-            }
-        }
-    };
-    (@declare $($name:ident)*) => {
+/// Declares routines, or trampolines of static calls to them.
+macro_rules! declare {
+    ($($name:ident)*) => {
         extern "C" {
             $(
                 fn $name(
@@ -119,11 +69,130 @@ macro_rules! dispatch {
     };
 }
 
-mode_engines!(dispatch);
+/// Declares the routines of all classes, and one function that lets the calls go to them.
+macro_rules! routines {
+    ($($class:ident $size:ident: $($routine:ident),*;)*) => {
+        declare! { $($($routine)*)* }
+        no_endbr! { $($($routine)*)* }
+
+        /// Lets all calls go to the engines of a class, if it has them. May sleep.
+        ///
+        /// # Safety
+        ///
+        /// All CPUs must be of the class.
+        unsafe fn call_from_now_on(class: Class) {
+            $(
+                if class == Class::$class {
+                    // SAFETY: By the safety requirement.
+                    unsafe { update_size(KeySize::$size, [$($routine),*]) };
+                }
+            )*
+        }
+    };
+}
+
+mode_engines!(routines);
+
+/// Declares the static calls for each key size, and functions that make and update them.
+macro_rules! static_calls {
+    ($($size:ident $bits:literal),*) => { paste! {
+        declare! {
+            $(
+                [<__SCT__tresor_ecb_enc_ $bits>] [<__SCT__tresor_ecb_dec_ $bits>]
+                [<__SCT__tresor_cbc_enc_ $bits>] [<__SCT__tresor_cbc_dec_ $bits>]
+                [<__SCT__tresor_essiv_cbc_enc_ $bits>] [<__SCT__tresor_essiv_cbc_dec_ $bits>]
+                [<__SCT__tresor_ctr_ $bits>]
+            )*
+        }
+
+        /// Lets the calls for a key size go to these routines, in the order of `mode_engines`. May
+        /// sleep.
+        ///
+        /// # Safety
+        ///
+        /// All CPUs must be of the routines' class.
+        unsafe fn update_size(size: KeySize, routines: [Routine; 7]) {
+            let [ecb_enc, ecb_dec, cbc_enc, cbc_dec, essiv_enc, essiv_dec, ctr] = routines;
+            // SAFETY: The calls are only made by `call()`, which demands of its callers what the
+            // routines do; that CPUs can run them is required here.
+            unsafe {
+                match size {
+                    $(
+                        KeySize::$size => {
+                            update!(Routine: [<tresor_ecb_enc_ $bits>], ecb_enc);
+                            update!(Routine: [<tresor_ecb_dec_ $bits>], ecb_dec);
+                            update!(Routine: [<tresor_cbc_enc_ $bits>], cbc_enc);
+                            update!(Routine: [<tresor_cbc_dec_ $bits>], cbc_dec);
+                            update!(Routine: [<tresor_essiv_cbc_enc_ $bits>], essiv_enc);
+                            update!(Routine: [<tresor_essiv_cbc_dec_ $bits>], essiv_dec);
+                            update!(Routine: [<tresor_ctr_ $bits>], ctr);
+                        }
+                    )*
+                }
+            }
+        }
+
+        /// Calls the routine that was chosen; see asm/modes.inc. Where none was, it does nothing,
+        /// and says that there is no S.
+        ///
+        /// # Safety
+        ///
+        /// Vector registers may be used, and `blocks` is valid for its length.
+        unsafe fn call(
+            (mode, size, direction): (Mode<'_>, KeySize, Direction),
+            handle: &Handle,
+            blocks: &Blocks,
+        ) -> c_int {
+            let Blocks { src, dst, len, iv } = *blocks;
+            let (handle, iv) = (handle.as_ptr(), iv.as_ptr());
+            let essiv = match mode {
+                Mode::EssivCbc(essiv) => essiv.as_ptr(),
+                _ => core::ptr::null(),
+            };
+            // SAFETY: By the safety requirement, and `choose()` takes routines that this machine
+            // can run; handles have 80 bytes and `iv` 16, and where `essiv` is read it is one.
+            unsafe {
+                match size {
+                    $(
+                        KeySize::$size => match (mode, direction) {
+                            (Mode::Ecb, Direction::Encrypt) => {
+                                [<__SCT__tresor_ecb_enc_ $bits>](handle, src, dst, len, iv, essiv)
+                            }
+                            (Mode::Ecb, Direction::Decrypt) => {
+                                [<__SCT__tresor_ecb_dec_ $bits>](handle, src, dst, len, iv, essiv)
+                            }
+                            (Mode::Cbc, Direction::Encrypt) => {
+                                [<__SCT__tresor_cbc_enc_ $bits>](handle, src, dst, len, iv, essiv)
+                            }
+                            (Mode::Cbc, Direction::Decrypt) => {
+                                [<__SCT__tresor_cbc_dec_ $bits>](handle, src, dst, len, iv, essiv)
+                            }
+                            (Mode::EssivCbc(_), Direction::Encrypt) => {
+                                [<__SCT__tresor_essiv_cbc_enc_ $bits>](
+                                    handle, src, dst, len, iv, essiv,
+                                )
+                            }
+                            (Mode::EssivCbc(_), Direction::Decrypt) => {
+                                [<__SCT__tresor_essiv_cbc_dec_ $bits>](
+                                    handle, src, dst, len, iv, essiv,
+                                )
+                            }
+                            (Mode::Ctr, _) => {
+                                [<__SCT__tresor_ctr_ $bits>](handle, src, dst, len, iv, essiv)
+                            }
+                        },
+                    )*
+                }
+            }
+        }
+    } };
+}
+
+static_calls!(Aes128 128, Aes192 192, Aes256 256);
 
 /// Chooses the engines. Fails with `ENODEV`, and says so, if `disabled` leaves none.
 ///
-/// Context: before the ciphers are registered.
+/// Context: before the ciphers are registered; may sleep.
 pub(super) fn choose(disabled: &[u8]) -> Result {
     let class = Class::OF_MODES
         .into_iter()
@@ -132,7 +201,8 @@ pub(super) fn choose(disabled: &[u8]) -> Result {
         pr_err!("no engine is left for ecb, cbc and ctr: only xts(tresor) is available\n");
         return Err(ENODEV);
     };
-    CLASS.store(class as u32, ordering::Release);
+    // SAFETY: `cpu_can_run()` says so.
+    unsafe { call_from_now_on(class) };
     pr_info!("engine of ecb, cbc and ctr: {}\n", class.name());
     Ok(())
 }
@@ -150,11 +220,6 @@ pub(crate) unsafe fn crypt(
     handle: &Handle,
     blocks: &Blocks,
 ) -> bool {
-    let class = Class::ALL
-        .get(CLASS.load(ordering::Relaxed) as usize)
-        .copied()
-        .unwrap_or(Class::Ssse3);
-    // SAFETY: `choose()` stored a class that this machine can run; the rest is guaranteed by the
-    // caller, and `_fpu` shows that vector registers may be used.
-    unsafe { call(class, (mode, size, direction), handle, blocks) == 0 }
+    // SAFETY: Guaranteed by the caller, and `_fpu` shows that vector registers may be used.
+    unsafe { call((mode, size, direction), handle, blocks) == 0 }
 }

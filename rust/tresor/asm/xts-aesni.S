@@ -28,7 +28,8 @@
  * keys from which two (AES-256) or four (AES-128) short walks start, independent of each other.
  * The tweaks of the eight blocks are needed before and after the rounds, and there is no register
  * for them: T is doubled eight times before, and a copy halved eight times after, last block first,
- * so that T is right for the next blocks at once.
+ * so that T is right for the next blocks at once.  Each block's last round comes after the halving
+ * for it, not with the others': eight halvings in a row would leave AES's ports idle.
  *
  * Memory is written through DST only, and only finished blocks.  Branches depend on lengths and on
  * whether S is zero.
@@ -90,11 +91,16 @@
 	DOUBLE	T, TMP
 .endif
 .endr
-	CRYPT	\enc, \bits, \n
+	CRYPT	\enc, \bits, \n, key
 	movdqa	T, RUN
 .irp i, 7,6,5,4,3,2,1,0
 .if \i < \n
 	HALVE	RUN, TMP
+.if \enc
+	aesenclast KU, %xmm\i
+.else
+	aesdeclast KU, %xmm\i
+.endif
 	pxor	RUN, %xmm\i
 	DECLARE	block
 	movdqu	%xmm\i, 16*\i(DST)

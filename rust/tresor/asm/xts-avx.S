@@ -8,17 +8,26 @@
  * not walk the schedule again and again.
  *
  * Four blocks at a time in xmm0-3.  That is all that nine registers of keys leave: one for a key
- * out of an upper half, and two for tweaks, which hold four in their halves.  The blocks of one
- * turn wait for each other's rounds less than it seems: the next turn depends on this one through
- * the tweaks only, and out-of-order execution runs two or three turns at once.
+ * out of an upper half, and two for tweaks, which hold four in their halves.
+ *
+ * A block takes 14 latencies of AES, some 60 cycles, and the AES instructions of a turn of four 28,
+ * so the CPU has to work on several turns at once.  It looks ahead as far as its schedulers have
+ * room for what waits: 64 instructions on Zen 4, and a turn has a hundred.  So their order counts:
+ *
+ *   - A block begins as soon as the one before it in its register has ended, with as little between
+ *     them as can be (NEXT_FOUR).  Each then is spread over nearly a whole turn, and what the CPU
+ *     sees at any time is rounds of four blocks that do not wait for each other.
+ *   - The doublings and moves for the next tweaks are between rounds.  In a row, they would hide
+ *     the rounds after them.
+ *   - The last round key takes up the tweak, in place of an XOR that the block waits for.
  *
  * What bounds it: AES instructions, 14 a block at two a cycle; 6 extractions of keys, 4 moves of
  * tweaks and 20 instructions for four doublings compete for their ports.
  *
- * Rejected, none measured faster: the first XOR, the last XOR and the store as ymm (vxorps; four
- * more moves between halves cost more than the XORs saved); the carry of a doubling by vblendvps or
- * by vpcmpgtd; vperm2f128 for vextractf128; five blocks, with tweaks in the halves that K2 leaves
- * where there is one data unit (one per cent on Zen 4).
+ * Rejected, none measured faster: the first XOR and the store as ymm (vxorps; more moves between
+ * halves cost more than the XORs saved); the carry of a doubling by vblendvps (it takes AES's ports
+ * on Zen 4) or by vpcmpgtd; vperm2f128 for vextractf128; five blocks, with tweaks in the halves
+ * that K2 leaves where there is one data unit; six, with tweaks made again after the rounds.
  *
  * Rejected untried: rounds in the encoding of SSE, which keeps upper halves and so makes room,
  * because Sandy Bridge to Broadwell pay for each change of encoding.
@@ -28,9 +37,9 @@
 
 .set KX,	%xmm4	// a round key out of an upper half
 .set T,		%xmm5	// tweak of the next block
-.set T1,		%xmm6
-.set T0T2,	%ymm5	// tweaks of a turn: two in lower, two in upper halves
-.set T1T3,	%ymm6
+.set T3,		%xmm6	// tweak of a turn's last block
+.set T0T1,	%ymm5	// tweaks of a turn, T0 and T3 in lower halves
+.set T3T2,	%ymm6
 
 #include "xts-vex.inc"
 
@@ -80,43 +89,101 @@
 	vmovdqa	%xmm4, T
 .endm
 
+/* Begin block \x of a turn, whose tweak is \t. */
+.macro BEGIN x, t
+	vpxor	LO0, \t, %xmm\x
+	vpxor	16*\x(SRC), %xmm\x, %xmm\x
+.endm
+
+/* A round of block \x alone: a \round for OPENING_ROUNDS and CLOSING_ROUNDS */
+.macro ROUND_OF x, op, i
+	\op	LO\i, %xmm\x, %xmm\x
+.endm
+
+/* A round of the blocks from \first on: another one */
+.macro ROUND_FROM first, op, i
+.irp x, 0,1,2,3
+.if \x >= \first
+	\op	LO\i, %xmm\x, %xmm\x
+.endif
+.endr
+.endm
+
+/* Bring block \x with tweak \t to its end.  Clobbers KX; \t may be KX. */
+.macro FINISH enc, x, t
+	vpxor	LO8, \t, KX
+	CLOSING_ROUNDS \enc, \x, ROUND_OF
+	LAST_ROUND \enc, KX, %xmm\x, %xmm\x
+	DECLARE	block
+	vmovdqu	%xmm\x, 16*\x(DST)
+.endm
+
+/* Begin the first four blocks. */
+.macro FIRST_FOUR enc
+	BEGIN	0, T
+	DOUBLE	X1, T, KX
+	DOUBLE	X2, X1, KX
+	DOUBLE	T3, X2, KX
+	vinsertf128 $1, X1, T0T1, T0T1
+	vinsertf128 $1, X2, T3T2, T3T2
+	BEGIN	1, X1
+	BEGIN	2, X2
+	BEGIN	3, T3
+	OPENING_ROUNDS \enc, 0, ROUND_FROM
+.endm
+
+/* End four blocks and begin the next four. */
+.macro NEXT_FOUR enc
+	FINISH	\enc, 0, T
+	vextractf128 $1, T0T1, KX
+	DOUBLE	T, T3, X0
+	BEGIN	0, T
+	FINISH	\enc, 1, KX
+	DOUBLE	X1, T, KX
+	vinsertf128 $1, X1, T0T1, T0T1
+	vextractf128 $1, T3T2, KX
+	OPENING_ROUNDS \enc, 0, ROUND_OF
+	FINISH	\enc, 2, KX
+	DOUBLE	X2, X1, KX
+	BEGIN	1, X1
+	FINISH	\enc, 3, T3
+	DOUBLE	T3, X2, KX
+	vinsertf128 $1, X2, T3T2, T3T2
+	BEGIN	2, X2
+	BEGIN	3, T3
+	OPENING_ROUNDS \enc, 1, ROUND_FROM
+.endm
+
+/* End the last four; T is the tweak after theirs. */
+.macro LAST_FOUR enc
+	FINISH	\enc, 0, T
+	vextractf128 $1, T0T1, KX
+	FINISH	\enc, 1, KX
+	vextractf128 $1, T3T2, KX
+	FINISH	\enc, 2, KX
+	FINISH	\enc, 3, T3
+	DOUBLE	T, T3, KX
+.endm
+
 /* Four blocks at a time; T, SRC, DST and LEFT move on. */
 .macro BULK enc, bits
-	jmp	.Lfour_test\@
+	cmpq	$64, LEFT
+	jb	.Lfew\@
+	FIRST_FOUR \enc
+	jmp	.Lmiddle\@
 .p2align 4
 .Lfour\@:
-	vpxor	(SRC), T, X0
-	DOUBLE	T1, T, KX
-	vpxor	16(SRC), T1, X1
-	DOUBLE	X2, T1, KX
-	vinsertf128 $1, X2, T0T2, T0T2
-	DOUBLE	X3, X2, KX
-	vpxor	32(SRC), X2, X2
-	vinsertf128 $1, X3, T1T3, T1T3
-	vpxor	48(SRC), X3, X3
-	ON_BLOCKS 4, vpxor, LO0
-	ROUNDS	\enc, \bits, 4
-	vpxor	T, X0, X0
-	DECLARE	block
-	vmovdqu	X0, (DST)
-	vextractf128 $1, T0T2, KX
-	vpxor	T1, X1, X1
-	DECLARE	block
-	vmovdqu	X1, 16(DST)
-	vpxor	KX, X2, X2
-	DECLARE	block
-	vmovdqu	X2, 32(DST)
-	vextractf128 $1, T1T3, KX
-	vpxor	KX, X3, X3
-	DECLARE	block
-	vmovdqu	X3, 48(DST)
-	DOUBLE	T, KX, X0
-	addq	$64, SRC
+	NEXT_FOUR \enc
 	addq	$64, DST
+.Lmiddle\@:
+	UPPER_ROUNDS \enc, \bits, 4, ROUND
+	addq	$64, SRC
 	subq	$64, LEFT
-.Lfour_test\@:
 	cmpq	$64, LEFT
 	jae	.Lfour\@
+	LAST_FOUR \enc
+	addq	$64, DST
+.Lfew\@:
 .endm
 
 ENGINE_TEXT

@@ -11,7 +11,8 @@
  * register (aes-vex.inc) and is copied to both at its use: 14 copies a turn, the main cost beside
  * the rounds.  A lower half is copied by vinserti128, which is cheaper than a permutation (AMD).
  * With a single data unit K2 is not needed after the first tweak, and two more keys take its place
- * to be in both halves for good.
+ * to be in both halves for good.  One of them is the last: the tweaks go into it, in place of an
+ * XOR that the blocks wait for.
  *
  * Tweaks: three registers of two.  Of the next six, the first two are two blocks after this turn's
  * last, the others eight blocks after this turn's first four: times alpha^8 is a shift by a byte
@@ -143,8 +144,8 @@
 	vextracti128 $1, T01, T
 .endm
 
-/* The first \n of X01, X23, X45 from SRC, through all rounds; the last XOR is missing. */
-.macro CRYPT_PAIRS enc, bits, n, round=ROUND2
+/* Begin the first \n of X01, X23, X45. */
+.macro BEGIN n
 	vpxor	(SRC), T01, X01
 .if \n > 1
 	vpxor	32(SRC), T23, X23
@@ -153,7 +154,12 @@
 	vpxor	64(SRC), T45, X45
 .endif
 	ON_PAIRS \n, vpxor, IN0
-	ROUNDS	\enc, \bits, \n, \round
+.endm
+
+/* The first \n of X01, X23, X45 from SRC, through all rounds; the last XOR is missing. */
+.macro CRYPT_PAIRS enc, bits, n
+	BEGIN	\n
+	ROUNDS	\enc, \bits, \n, ROUND2
 .endm
 .macro MOVE_ON n
 	addq	$\n, SRC
@@ -161,23 +167,42 @@
 	subq	$\n, LEFT
 .endm
 
-/* Six blocks at a time.  The next tweaks are made as registers become free. */
+/* The last round of the pair \x with tweaks \t, key in both halves of IN8.  Clobbers KX_Y. */
+.macro FINISH_ROUND2_ONE_UNIT enc, x, t
+	vpxor	IN8, \t, KX_Y
+	LAST_ROUND \enc, KX_Y, \x, \x
+.endm
+/* Where IN8 has K2, there is no register for their sum: the pair has had its last round. */
+.macro FINISH_ROUND2 enc, x, t
+	vpxor	\t, \x, \x
+.endm
+
+/*
+ * Six blocks at a time.  The next tweaks are made as registers become free, and before the last
+ * rounds that can wait.
+ */
 .macro SIXES enc, bits, round
 	jmp	.Lsix_test\@
 .p2align 4
 .Lsix\@:
-	CRYPT_PAIRS \enc, \bits, 3, \round
-	vpxor	T01, X01, X01
+	BEGIN	3
+	OPENING_ROUNDS \enc, 3, \round
+	UPPER_ROUNDS \enc, \bits, 3, \round
+	CLOSING_ROUNDS \enc, 3, \round
+.ifc \round, ROUND2
+	LAST_ROUND_OF \enc, 3, \round
+.endif
+	FINISH_\round \enc, X01, T01
 	DECLARE	block
 	vmovdqu	X01, (DST)
 	ALPHA8	X01, T01, KX_Y
-	vpxor	T23, X23, X23
+	FINISH_\round \enc, X23, T23
 	DECLARE	block
 	vmovdqu	X23, 32(DST)
-	vpxor	T45, X45, X45
+	ALPHA2	T01, T45, X23
+	FINISH_\round \enc, X45, T45
 	DECLARE	block
 	vmovdqu	X45, 64(DST)
-	ALPHA2	T01, T45, X45
 	ALPHA8	T45, T23, KX_Y
 	vmovdqa	X01, T23
 	MOVE_ON	96

@@ -63,8 +63,9 @@ pub(crate) const XTS: &[Xts] = &[
     ),
     (
         "avx",
-        // Four blocks of the bulk, one of the single step, two of ciphertext stealing.
-        4 + 1 + 2,
+        // Four blocks of the bulk where others follow and four where none do, one of the single step, two of
+        // ciphertext stealing.
+        4 + 4 + 1 + 2,
         Policy {
             verdicts: 1,
             features: &[AVX, AES],

@@ -161,6 +161,12 @@ impl Tally {
                 }
             }
         }
+        if self.failed.is_empty() && self.passed + self.skipped == 0 {
+            println!(
+                "\nno test has that in its name: names begin with {}",
+                FAMILIES.join(", ")
+            );
+        }
         println!("\n{}", self.times());
         println!("{}", self.summary());
         // A filter that selects nothing must not look like success.

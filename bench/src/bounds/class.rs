@@ -10,7 +10,7 @@ pub enum Class {
     Aes,
     /// `aesimc`.
     AesImc,
-    /// XOR, AND, addition: also of three operands, and under a mask.
+    /// XOR, AND, addition: also of three operands, and under a mask. A choice of dwords by a constant.
     Logic,
     /// Shift or rotation within dwords or qwords.
     Shift,
@@ -88,9 +88,8 @@ pub fn class(instruction: &Instruction) -> Option<Class> {
         Aesenc | Aesenclast | Aesdec | Aesdeclast | Vaesenc | Vaesenclast | Vaesdec
         | Vaesdeclast => Class::Aes,
         Aesimc | Vaesimc => Class::AesImc,
-        Pxor | Por | Pand | Paddq | Vpxor | Vpor | Vpxord | Vpand | Vpaddq | Vpternlogd => {
-            Class::Logic
-        }
+        Pxor | Por | Pand | Paddq | Vpxor | Vpor | Vpxord | Vpand | Vpaddq | Vpternlogd
+        | Vpblendd => Class::Logic,
         Psrad | Psrlq | Pslld | Psllq | Vpsrad | Vpsrlq | Vpsllq | Vprold | Vpsllvq | Vpsrlvq => {
             Class::Shift
         }

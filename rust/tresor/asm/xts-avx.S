@@ -74,7 +74,7 @@
 .endif
 	vmovdqa	%xmm5, %xmm1
 	vmovdqu	(TWEAK_IV), X0
-	TWEAK_WALK \bits, %xmm1, %xmm2
+	AES_WALK \bits, 1, %xmm1, %xmm2, %xmm3, %xmm4
 	vmovdqa	X0, %xmm4
 .endm
 
@@ -184,6 +184,26 @@
 	LAST_FOUR \enc
 	addq	$64, DST
 .Lfew\@:
+.endm
+
+/* T = tweak of data unit UNIT, by a walk or from IN0 */
+.macro NEXT_UNIT bits
+	testb	$1, UNIT8
+	jz	.Lwaiting\@
+	vmovq	UNIT, X0
+	vpaddq	(TWEAK_IV), X0, X0
+	vpaddq	.Lctr1(%rip), X0, X1
+	vextractf128 $1, IN_K2A, X2
+.if \bits == 256
+	vextractf128 $1, IN_K2B, X3
+.endif
+	AES_WALK \bits, 2, X2, X3, %xmm4, %xmm5
+	vinsertf128 $1, X1, IN0, IN0
+	vmovdqa	X0, T
+	jmp	.Lnext_unit\@
+.Lwaiting\@:
+	vextractf128 $1, IN0, T
+.Lnext_unit\@:
 .endm
 
 ENGINE_TEXT

@@ -7,12 +7,12 @@
  * (2021) and later.  VPCLMULQDQ is a feature bit of its own that every such CPU has; the kernel's
  * engine of this class asks for it as well.
  *
- * Six blocks at a time, two in each of ymm0-2.  Every round key but the first is in one half of a
- * register (aes-vex.inc) and is copied to both at its use: 14 copies a turn, the main cost beside
- * the rounds.  A lower half is copied by vinserti128, which is cheaper than a permutation (AMD).
- * With a single data unit K2 is not needed after the first tweak, and two more keys take its place
- * to be in both halves for good.  One of them is the last: the tweaks go into it, in place of an
- * XOR that the blocks wait for.
+ * Six blocks at a time, two in each of ymm0-2.  Every round key is in one half of a register
+ * (aes-vex.inc) and is copied to both at its use: 15 copies a turn, the main cost beside the
+ * rounds.  A lower half is copied by vinserti128, which is cheaper than a permutation (AMD).  With
+ * a single data unit K2 is not needed after the first tweak, and no other tweak waits: three keys
+ * take their places to be in both halves for good.  One of them is the last: the tweaks go into it,
+ * in place of an XOR that the blocks wait for.
  *
  * Tweaks: three registers of two.  Of the next six, the first two are two blocks after this turn's
  * last, the others eight blocks after this turn's first four: times alpha^8 is a shift by a byte
@@ -145,7 +145,7 @@
 .endm
 
 /* Begin the first \n of X01, X23, X45. */
-.macro BEGIN n
+.macro BEGIN n, round
 	vpxor	(SRC), T01, X01
 .if \n > 1
 	vpxor	32(SRC), T23, X23
@@ -153,12 +153,16 @@
 .if \n > 2
 	vpxor	64(SRC), T45, X45
 .endif
+.ifc \round, ROUND2_ONE_UNIT
 	ON_PAIRS \n, vpxor, IN0
+.else
+	ROUND2	\n, vpxor, 0
+.endif
 .endm
 
 /* The first \n of X01, X23, X45 from SRC, through all rounds; the last XOR is missing. */
 .macro CRYPT_PAIRS enc, bits, n
-	BEGIN	\n
+	BEGIN	\n, ROUND2
 	ROUNDS	\enc, \bits, \n, ROUND2
 .endm
 .macro MOVE_ON n
@@ -185,7 +189,7 @@
 	jmp	.Lsix_test\@
 .p2align 4
 .Lsix\@:
-	BEGIN	3
+	BEGIN	3, \round
 	OPENING_ROUNDS \enc, 3, \round
 	UPPER_ROUNDS \enc, \bits, 3, \round
 	CLOSING_ROUNDS \enc, 3, \round
@@ -248,6 +252,27 @@
 	vmovdqa	T23, T01
 	MOVE_ON	32
 .Lrest\@:
+.endm
+
+/* T = tweak of data unit UNIT, by a walk or from IN0 */
+.macro NEXT_UNIT bits
+	testb	$1, UNIT8
+	jz	.Lwaiting\@
+	vmovq	UNIT, X0
+	vpaddq	(TWEAK_IV), X0, X0
+	vinserti128 $1, X0, X01, X01
+	vpaddq	.Lctr0_1(%rip), X01, X01
+	vperm2i128 $0x11, IN_K2A, IN_K2A, X23
+.if \bits == 256
+	vperm2i128 $0x11, IN_K2B, IN_K2B, X45
+.endif
+	AES_WALK \bits, 1, X23, X45, KX_Y, T01, ON_PAIRS
+	vpblendd $0xf0, X01, IN0, IN0
+	vmovdqa	X0, T
+	jmp	.Lnext_unit\@
+.Lwaiting\@:
+	vextracti128 $1, IN0, T
+.Lnext_unit\@:
 .endm
 
 ENGINE_TEXT

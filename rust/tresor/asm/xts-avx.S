@@ -186,12 +186,8 @@
 .Lfew\@:
 .endm
 
-/* T = tweak of data unit UNIT, by a walk or from IN0 */
-.macro NEXT_UNIT bits
-	testb	$1, UNIT8
-	jz	.Lwaiting\@
-	vmovq	UNIT, X0
-	vpaddq	(TWEAK_IV), X0, X0
+/* For NEXT_UNIT.  Clobbers the blocks, and T. */
+.macro TWO_TWEAKS bits
 	vpaddq	.Lctr1(%rip), X0, X1
 	vextractf128 $1, IN_K2A, X2
 .if \bits == 256
@@ -199,11 +195,6 @@
 .endif
 	AES_WALK \bits, 2, X2, X3, %xmm4, %xmm5
 	vinsertf128 $1, X1, IN0, IN0
-	vmovdqa	X0, T
-	jmp	.Lnext_unit\@
-.Lwaiting\@:
-	vextractf128 $1, IN0, T
-.Lnext_unit\@:
 .endm
 
 ENGINE_TEXT

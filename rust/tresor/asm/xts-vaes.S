@@ -254,12 +254,8 @@
 .Lrest\@:
 .endm
 
-/* T = tweak of data unit UNIT, by a walk or from IN0 */
-.macro NEXT_UNIT bits
-	testb	$1, UNIT8
-	jz	.Lwaiting\@
-	vmovq	UNIT, X0
-	vpaddq	(TWEAK_IV), X0, X0
+/* For NEXT_UNIT.  Clobbers the blocks, and T. */
+.macro TWO_TWEAKS bits
 	vinserti128 $1, X0, X01, X01
 	vpaddq	.Lctr0_1(%rip), X01, X01
 	vperm2i128 $0x11, IN_K2A, IN_K2A, X23
@@ -268,11 +264,6 @@
 .endif
 	AES_WALK \bits, 1, X23, X45, KX_Y, T01, ON_PAIRS
 	vpblendd $0xf0, X01, IN0, IN0
-	vmovdqa	X0, T
-	jmp	.Lnext_unit\@
-.Lwaiting\@:
-	vextracti128 $1, IN0, T
-.Lnext_unit\@:
 .endm
 
 ENGINE_TEXT
